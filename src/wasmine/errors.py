@@ -158,7 +158,7 @@ class WasmException(WasmineError):
         return f"uncaught wasm exception {self.tag} {list(self.values)}"
 
 
-class Exit(WasmineError):  # noqa: N818 - the name is public and reads like SystemExit
+class Exit(WasmineError):
     """The guest ended itself with an exit code (`proc_exit`). `code` is 0 to 2^32-1."""
 
     def __init__(self, code: int) -> None:
@@ -169,9 +169,9 @@ class Exit(WasmineError):  # noqa: N818 - the name is public and reads like Syst
         return f"guest exited with code {self.code}"
 
 
-class Timeout(WasmineError):  # noqa: N818 - public name
+class Timeout(WasmineError):
     """The time limit ran out and the guest was stopped."""
 
 
-class OutOfFuel(WasmineError):  # noqa: N818 - public name
+class OutOfFuel(WasmineError):
     """The guest used up its fuel and was stopped."""

@@ -388,7 +388,9 @@ def func_type(params: Sequence[ValueType] = (), results: Sequence[ValueType] = (
 
 def _closed_key(types: Sequence[ValueType]) -> tuple[object, ...]:
     # The same keys that `define` makes: a reference to a defined type is a (nullable, type) pair.
-    return tuple((t.nullable, t.heap) if isinstance(t, RefType) and isinstance(t.heap, DefinedType) else t for t in types)
+    return tuple(
+        (t.nullable, t.heap) if isinstance(t, RefType) and isinstance(t.heap, DefinedType) else t for t in types
+    )
 
 
 _KIND_HEAP: Final[dict[type, Heap]] = {FuncType: Heap.FUNC, StructType: Heap.STRUCT, ArrayType: Heap.ARRAY}
@@ -435,12 +437,7 @@ def composite_matches(sub: CompositeType, sup: CompositeType) -> bool:
     """Whether closed composite type `sub` is a structural subtype of `sup`."""
     match sub, sup:
         case FuncType(p1, r1), FuncType(p2, r2):
-            return (
-                len(p1) == len(p2)
-                and len(r1) == len(r2)
-                and all(map(matches, p2, p1))
-                and all(map(matches, r1, r2))
-            )
+            return len(p1) == len(p2) and len(r1) == len(r2) and all(map(matches, p2, p1)) and all(map(matches, r1, r2))
         case StructType(f1), StructType(f2):
             return len(f1) >= len(f2) and all(map(field_matches, f1, f2))
         case ArrayType(e1), ArrayType(e2):
@@ -527,3 +524,13 @@ class Kind(enum.IntEnum):
 
     def __str__(self) -> str:
         return self.name.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class TagType:
+    """The closed type of a tag: what its exceptions carry are the function type's parameters."""
+
+    function: FuncType
+
+    def __str__(self) -> str:
+        return _sequence(self.function.params)

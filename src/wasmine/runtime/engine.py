@@ -1,0 +1,64 @@
+"""All that the runtime knows of an engine.
+
+An engine allocates storage (memories, tables, globals), makes host functions callable from wasm, and turns the functions
+of an instance into callables. A runtime has one engine for all its instances, for they share all of these.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+if TYPE_CHECKING:
+    from wasmine.format.types import DefinedType, GlobalType, MemoryType, TableType
+    from wasmine.runtime.function import Function
+    from wasmine.runtime.globals import Global
+    from wasmine.runtime.host import HostCallable
+    from wasmine.runtime.instance import Instance
+    from wasmine.runtime.memory import Memory
+    from wasmine.runtime.table import Table
+
+
+class Code(Protocol):
+    """The code of one instance."""
+
+    def function(self, index: int) -> Function:
+        """A new function reference of a defined function (an index in the whole function index space).
+
+        The instance calls it once per index and keeps what it gives.
+        """
+        ...
+
+    def close(self) -> None:
+        """Forget what can be forgotten. Functions that other instances hold must go on working."""
+        ...
+
+
+class Engine(ABC):
+    """One way to run code. Types are closed and values are internal ones everywhere here."""
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def new_memory(self, type: MemoryType) -> Memory:
+        """A zeroed memory of `type.limits.minimum` pages. MemoryError if there is not so much."""
+
+    @abstractmethod
+    def new_table(self, type: TableType, init: Any) -> Table:
+        """A table of `type.limits.minimum` elements, all `init`. MemoryError if there is not so much memory."""
+
+    @abstractmethod
+    def new_global(self, type: GlobalType, value: Any) -> Global:
+        """A global variable."""
+
+    @abstractmethod
+    def new_host_function(self, type: DefinedType, host: HostCallable) -> Function:
+        """A function whose body is Python."""
+
+    @abstractmethod
+    def new_code(self, instance: Instance) -> Code:
+        """The code of an instance whose imports are known but whose memories, tables and globals may still be missing."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give back what the engine holds itself."""

@@ -1,0 +1,63 @@
+"""Function references: what exports, tables and `ref.func` give."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, cast
+
+from wasmine.runtime.values import signature
+
+if TYPE_CHECKING:
+    import inspect
+
+    from wasmine.format.types import DefinedType, FuncType
+    from wasmine.runtime.instance import Instance
+
+
+class Function(ABC):
+    """A WebAssembly function as a Python callable.
+
+    Arguments are checked (TypeError, OverflowError); no result is None, one is a value, several are a tuple.
+    `defined` is the function's own canonical type: it never changes on the way through imports, exports and tables.
+    `instance` is the instance that defines it, None for host functions.
+    """
+
+    __slots__ = ("__weakref__", "_signature", "defined", "index", "instance", "name", "owner")
+
+    def __init__(self, defined: DefinedType, name: str, instance: Instance | None, index: int) -> None:
+        self.defined = defined
+        self.name = name
+        self.instance = instance
+        self.index = index
+        self.owner: object = None  # the engine, so that linking can refuse what belongs to another runtime
+        self._signature = signature(self.type)
+
+    @property
+    def type(self) -> FuncType:
+        """Parameter and result types."""
+        return cast("FuncType", self.defined.composite)
+
+    @abstractmethod
+    def invoke(self, *args: Any) -> Any:
+        """Call with internal values, as from Python: traps arrive as `Trap`. The internal result."""
+
+    def __call__(self, *args: Any) -> Any:
+        convert = self._signature
+        return convert.python_result(self.invoke(*convert.arguments(self.name, args)))
+
+    @property
+    def __name__(self) -> str:
+        return self.name
+
+    @property
+    def __qualname__(self) -> str:
+        return self.name
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        from wasmine.runtime.host import python_signature
+
+        return python_signature(self)
+
+    def __repr__(self) -> str:
+        return f"<function {self.name} {self.defined}>"

@@ -1,0 +1,248 @@
+"""`Module`: a decoded and validated module, ready to be instantiated any number of times in any runtime."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, TypeAlias, cast
+
+from wasmine.errors import DecodeError
+from wasmine.format.features import Features
+from wasmine.format.module import Active, Expression, Names
+from wasmine.format.types import FuncIndex, FuncType, GlobalType, Kind, MemoryType, TableType, TagIndex, TagType
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from wasmine.format.module import ModuleSyntax
+    from wasmine.format.types import ValueType
+    from wasmine.runtime.instance import Instance
+    from wasmine.validation.context import Context
+
+Source: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | IO[str] | Module"
+ExternType: TypeAlias = FuncType | TableType | MemoryType | GlobalType | TagType
+Evaluator: TypeAlias = "Callable[[Instance], Any]"
+
+_MAGIC = b"\0asm"
+
+
+@dataclass(frozen=True, slots=True)
+class ImportType:
+    """One import: the two names and the closed type."""
+
+    module: str
+    name: str
+    type: ExternType
+
+
+class Module:
+    """A WebAssembly module, decoded and fully validated; immutable and shareable between threads and runtimes.
+
+    `source` is a path (binary or text), `bytes` of the binary format (or of text), text that starts with `(`, or a file
+    object. `features` says what the module may use. Raises DecodeError, ValidationError, UnsupportedFeature, OSError.
+    """
+
+    def __init__(self, source: Source, *, name: str | None = None, features: Features | None = None) -> None:
+        from wasmine.validation import validate
+
+        self.features = features or Features()
+        self.origin = ""  # the path of the file, for messages
+        syntax = self._load(source)
+        self.syntax = syntax
+        self.context: Context = validate(syntax, self.features)
+        self._name = name
+        self.cache: dict[str, Any] = {}  # what engines keep per module, by engine name
+
+    def _load(self, source: Source) -> ModuleSyntax:
+        if isinstance(source, Module):
+            return source.syntax
+        if isinstance(source, str) and source.lstrip().startswith(("(", ";;")):
+            return _parse_text(source)
+        if isinstance(source, str | os.PathLike):
+            path = Path(source)
+            self.origin = str(path)
+            return _parse(path.read_bytes(), self.origin)
+        if isinstance(source, bytes | bytearray | memoryview):
+            return _parse(bytes(source), "")
+        read = getattr(source, "read", None)
+        if read is None:
+            raise TypeError(f"expected a path, bytes, text or a file object, found {type(source).__name__}")
+        data = read()
+        return _parse_text(data) if isinstance(data, str) else _parse(bytes(data), "")
+
+    @cached_property
+    def names(self) -> Names:
+        """The name section: names for people."""
+        section = next((custom for custom in self.syntax.customs if custom.name == "name"), None)
+        if section is None:
+            return Names()
+        from wasmine.format.names import read_names
+
+        return read_names(section.data)
+
+    @property
+    def name(self) -> str:
+        """The name given, else that of the name section, else the file's, else ""."""
+        if self._name is not None:
+            return self._name
+        return self.names.module or (Path(self.origin).stem if self.origin else "")
+
+    def function_name(self, index: int) -> str:
+        """A function's name for people: from the name section, else an import's or export's, else `func[INDEX]`."""
+        return self.names.functions.get(index) or self._external_names.get(index) or f"func[{index}]"
+
+    def local_names(self, index: int) -> dict[int, str]:
+        """Names of a function's parameters and locals, by local index."""
+        return self.names.locals.get(index, {})
+
+    @cached_property
+    def _external_names(self) -> dict[int, str]:
+        functions = [entry for entry in self.syntax.imports if isinstance(entry.type, FuncIndex)]
+        names = {index: f"{entry.module}.{entry.name}" for index, entry in enumerate(functions)}
+        for export in self.syntax.exports:
+            if export.kind is Kind.FUNC:
+                names.setdefault(export.index, export.name)
+        return names
+
+    @cached_property
+    def imports(self) -> tuple[ImportType, ...]:
+        """What an instance needs, in order."""
+        counters = dict.fromkeys(Kind, 0)
+        found = []
+        for entry in self.syntax.imports:
+            kind = import_kind(entry.type)
+            found.append(ImportType(entry.module, entry.name, self.extern_type(kind, counters[kind])))
+            counters[kind] += 1
+        return tuple(found)
+
+    @cached_property
+    def exports(self) -> dict[str, ExternType]:
+        """What an instance offers: types by name, in order."""
+        return {entry.name: self.extern_type(entry.kind, entry.index) for entry in self.syntax.exports}
+
+    def extern_type(self, kind: Kind, index: int) -> ExternType:
+        """The closed type of a member of an index space."""
+        context = self.context
+        match kind:
+            case Kind.FUNC:
+                return cast("FuncType", context.functions[index].composite)
+            case Kind.TABLE:
+                return context.tables[index]
+            case Kind.MEMORY:
+                return context.memories[index]
+            case Kind.GLOBAL:
+                return context.globals[index]
+            case Kind.TAG:
+                return TagType(cast("FuncType", context.tags[index].composite))
+
+    def custom_sections(self, name: str) -> tuple[bytes, ...]:
+        """The contents of the custom sections of this name."""
+        return tuple(custom.data for custom in self.syntax.customs if custom.name == name)
+
+    @property
+    def features_used(self) -> set[str]:
+        """The features beyond the first version of WebAssembly that the module needs, as names of `Features`."""
+        from wasmine.validation import features_used
+
+        return features_used(self.context)
+
+    def to_bytes(self) -> bytes:
+        """The module in the binary format."""
+        from wasmine.format.writer import write
+
+        return write(self.syntax)
+
+    @cached_property
+    def constants(self) -> Constants:
+        """The evaluators of its constant expressions."""
+        return Constants(self.context)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpickle, (self.to_bytes(), self._name, self.features, self.origin)
+
+    def __repr__(self) -> str:
+        shape = f"{len(self.syntax.imports)} imports, {len(self.syntax.exports)} exports"
+        return f"<module {self.name or 'anonymous'}: {shape}, {len(self.syntax.code)} functions>"
+
+
+class Constants:
+    """Evaluators of all constant expressions of a module, made on the first instantiation."""
+
+    def __init__(self, context: Context) -> None:
+        from wasmine.runtime.constant import compile_constant
+
+        syntax = context.syntax
+
+        def one(expression: Expression, type: ValueType) -> Evaluator:
+            return compile_constant(context, expression, type)
+
+        def function(index: int) -> Evaluator:
+            return lambda instance: instance.function(index)
+
+        first_table, first_global = context.imported_tables, context.imported_globals
+        self.tables: list[Evaluator | None] = [
+            one(table.init, context.tables[first_table + i].element) if table.init is not None else None
+            for i, table in enumerate(syntax.tables)
+        ]
+        self.globals: list[Evaluator] = [
+            one(entry.init, context.globals[first_global + i].value) for i, entry in enumerate(syntax.globals)
+        ]
+        self.elements: list[list[Evaluator]] = []
+        self.element_offsets: list[Evaluator | None] = []
+        for segment, type in zip(syntax.elements, context.elements, strict=True):
+            self.elements.append(
+                [one(item, type) if isinstance(item, Expression) else function(item) for item in segment.items]
+            )
+            mode = segment.mode
+            offset = one(mode.offset, context.tables[mode.index].address) if isinstance(mode, Active) else None
+            self.element_offsets.append(offset)
+        self.data_offsets: list[Evaluator | None] = [
+            one(segment.mode.offset, context.memories[segment.mode.index].address)
+            if isinstance(segment.mode, Active)
+            else None
+            for segment in syntax.data
+        ]
+
+
+def import_kind(type: object) -> Kind:
+    """The kind of an import from its type in the syntax."""
+    if isinstance(type, FuncIndex):
+        return Kind.FUNC
+    if isinstance(type, TableType):
+        return Kind.TABLE
+    if isinstance(type, MemoryType):
+        return Kind.MEMORY
+    if isinstance(type, TagIndex):
+        return Kind.TAG
+    return Kind.GLOBAL
+
+
+def _parse(data: bytes, origin: str) -> ModuleSyntax:
+    if data[:4] == _MAGIC:
+        from wasmine.format.reader import read
+
+        return read(data)
+    text = None
+    if data[:1] and not data[:1] < b"\t":
+        try:
+            text = data.decode("utf-8")
+        except UnicodeDecodeError:
+            text = None
+    if text is not None and text.lstrip("\ufeff \t\r\n").startswith(("(", ";;")):
+        return _parse_text(text.removeprefix("\ufeff"))
+    where = f"{origin}: " if origin else ""
+    raise DecodeError(f"{where}magic header not detected: neither a WebAssembly binary nor text", 0)
+
+
+def _parse_text(text: str) -> ModuleSyntax:
+    from wasmine.format.text import parse_module
+
+    return parse_module(text)
+
+
+def _unpickle(binary: bytes, name: str | None, features: Features, origin: str) -> Module:
+    module = Module(binary, name=name, features=features)
+    module.origin = origin
+    return module

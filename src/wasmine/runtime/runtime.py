@@ -1,0 +1,173 @@
+"""`Runtime`: where instances live, find each other by name, and share one engine."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from wasmine.errors import WasmineError
+from wasmine.format.types import FUNCREF, I32, I64, FuncType, GlobalType, Limits, MemoryType, TableType, func_type
+from wasmine.runtime import linking
+from wasmine.runtime.host import declared_type, fit
+from wasmine.runtime.instance import Instance
+from wasmine.runtime.module import Module
+from wasmine.runtime.tag import Tag
+from wasmine.runtime.values import to_internal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from wasmine.format.features import Features
+    from wasmine.format.types import RefType, ValueType
+    from wasmine.runtime.engine import Engine
+    from wasmine.runtime.function import Function
+    from wasmine.runtime.globals import Global
+    from wasmine.runtime.memory import Memory
+    from wasmine.runtime.module import Source
+    from wasmine.runtime.table import Table
+
+EngineName: TypeAlias = Literal["auto", "interpreter"]
+ENGINES: tuple[str, ...] = ("auto", "interpreter")
+
+
+class Runtime:
+    """A place for instances that can share functions, memories, tables, globals and tags.
+
+    `engine` chooses how code runs: "interpreter" works everywhere; "auto" takes the best one for this machine.
+    `features` are what modules given as source may use (a `Module` brings its own). Use it as a context manager, or call
+    `close()`.
+    """
+
+    def __init__(self, engine: EngineName = "auto", *, features: Features | None = None) -> None:
+        if engine not in ENGINES:
+            raise ValueError(f"unknown engine {engine!r}: expected one of {', '.join(ENGINES)}")
+        self.features = features
+        self.closed = False
+        self.instances: dict[str, Instance] = {}
+        self._all: list[Instance] = []
+        self._lock = threading.Lock()
+        self._engine_name = engine
+        self._engine: Engine | None = None
+
+    @property
+    def engine(self) -> Engine:
+        """The engine; "auto" is settled when it is first needed."""
+        if self._engine is None:
+            from wasmine.interpreter.engine import InterpreterEngine
+
+            self._engine = InterpreterEngine()
+        return self._engine
+
+    def instantiate(
+        self, source: Source, imports: Mapping[str, Any] | None = None, name: str | None = None
+    ) -> Instance:
+        """Instantiate a module: link, allocate, copy active segments, run the start function.
+
+        `source` is a `Module` or what `Module` takes. `imports` maps module names to mappings (or instances) of functions,
+        Python callables, memories, tables, globals, tags, or plain numbers for immutable globals; what it does not give is
+        looked up among the instances registered by `name`. LinkError, Trap, and what `Module` and the start function raise.
+        """
+        self._check_open()
+        module = source if isinstance(source, Module) else Module(source, features=self.features)
+        if name is not None and name in self.instances:
+            raise ValueError(f"an instance named {name!r} exists already: close it first, or choose another name")
+        instance = Instance(self, module, name or "", linking.resolve(self, module, imports or {}))
+        instance.initialize()
+        with self._lock:
+            self._all.append(instance)
+        if name is not None:
+            self.register(name, instance)
+        return instance
+
+    def register(self, name: str, instance: Instance) -> None:
+        """Let other modules import from `instance` under `name`, in addition to names it has; replaces an older one."""
+        if instance.runtime is not self:
+            raise ValueError("the instance belongs to another runtime")
+        self.instances[name] = instance
+
+    def __getitem__(self, name: str) -> Instance:
+        return self.instances[name]
+
+    def memory(
+        self, minimum: int, maximum: int | None = None, *, shared: bool = False, address: ValueType = I32
+    ) -> Memory:
+        """A new memory to import, in pages of 64 KiB. `address` I64 makes a 64-bit memory."""
+        if shared and maximum is None:
+            raise ValueError("a shared memory needs a maximum")
+        limits = _limits(minimum, maximum, 1 << (48 if address is I64 else 16))
+        return self.engine.new_memory(MemoryType(limits, shared, I64 if address is I64 else I32))
+
+    def table(
+        self,
+        minimum: int,
+        maximum: int | None = None,
+        *,
+        element: RefType = FUNCREF,
+        init: Any = None,
+        address: ValueType = I32,
+    ) -> Table:
+        """A new table to import. `init` is the Python value of its elements."""
+        limits = _limits(minimum, maximum, 1 << 32)
+        type = TableType(element, limits, I64 if address is I64 else I32)
+        return self.engine.new_table(type, to_internal(element, init))
+
+    def global_(self, type: ValueType, value: Any, *, mutable: bool = False) -> Global:
+        """A new global variable to import."""
+        return self.engine.new_global(GlobalType(type, mutable), to_internal(type, value))
+
+    def tag(self, params: Sequence[ValueType] = ()) -> Tag:
+        """A new exception tag to import; `params` are the types of the values that its exceptions carry."""
+        return Tag(func_type(params))
+
+    def function(
+        self, function: Callable[..., Any], type: FuncType | None = None, *, name: str | None = None
+    ) -> Function:
+        """A host function as a function reference, for tables and imports; `type` is needed where annotations lack.
+
+        The type must be over closed value types (numbers, funcref, externref, ...).
+        """
+        defined = declared_type(function) if type is None else func_type(type.params, type.results)
+        label = name or getattr(function, "__name__", "host function")
+        composite = defined.composite
+        assert isinstance(composite, FuncType)
+        return self.engine.new_host_function(defined, fit(function, composite, label))
+
+    def forget(self, instance: Instance) -> None:
+        """Take a closed instance out of the registries."""
+        with self._lock:
+            if instance in self._all:
+                self._all.remove(instance)
+            for name in [name for name, found in self.instances.items() if found is instance]:
+                del self.instances[name]
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise WasmineError("the runtime is closed")
+
+    def close(self) -> None:
+        """Close every instance, the newest first, and the engine."""
+        if self.closed:
+            return
+        self.closed = True
+        for instance in reversed(list(self._all)):
+            instance.close()
+        if self._engine is not None:
+            self._engine.close()
+
+    def __enter__(self) -> Runtime:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        engine = self._engine.name if self._engine is not None else self._engine_name
+        return f"<runtime {engine}, {len(self._all)} instances{', closed' if self.closed else ''}>"
+
+
+def _limits(minimum: int, maximum: int | None, ceiling: int) -> Limits:
+    if not 0 <= minimum <= ceiling:
+        raise ValueError(f"the minimum must be 0 to {ceiling}, found {minimum}")
+    if maximum is not None and not minimum <= maximum <= ceiling:
+        raise ValueError(f"the maximum must be {minimum} to {ceiling}, found {maximum}")
+    return Limits(minimum, maximum)
