@@ -13,7 +13,7 @@ import enum
 import threading
 import weakref
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -132,7 +132,7 @@ class RefType:
     def __hash__(self) -> int:
         return hash((self.nullable, self.heap))
 
-    def __reduce__(self) -> tuple[object, ...]:
+    def __reduce__(self) -> tuple[Any, ...]:
         return RefType, (self.nullable, self.heap)
 
     def __repr__(self) -> str:
@@ -253,7 +253,7 @@ class DefinedType:
         # A recursive type would print for ever: mentions of defined types inside one are cut to their kind.
         return _describe(self.composite)
 
-    def __reduce__(self) -> tuple[object, ...]:
+    def __reduce__(self) -> tuple[Any, ...]:
         return _unpickle, (self.group.key, self.position)
 
 
@@ -286,12 +286,12 @@ class _Group:
 
     __slots__ = ("__weakref__", "key", "members")
 
-    def __init__(self, key: tuple[object, ...]) -> None:
+    def __init__(self, key: tuple[Any, ...]) -> None:
         self.key = key
         self.members: tuple[DefinedType, ...] = ()
 
 
-_GROUPS: weakref.WeakValueDictionary[tuple[object, ...], _Group] = weakref.WeakValueDictionary()
+_GROUPS: weakref.WeakValueDictionary[tuple[Any, ...], _Group] = weakref.WeakValueDictionary()
 _LOCK = threading.Lock()
 
 
@@ -321,13 +321,13 @@ def define(group: RecGroup, earlier: Sequence[DefinedType]) -> tuple[DefinedType
     """
     start = len(earlier)
 
-    def key_of(t: StorageType) -> object:
+    def key_of(t: StorageType) -> Any:
         if isinstance(t, RefType) and isinstance(t.heap, int):
             index = t.heap
             return (t.nullable, earlier[index] if index < start else _Recursive(index - start))
         return t
 
-    def key(sub: SubType) -> tuple[object, ...]:
+    def key(sub: SubType) -> tuple[Any, ...]:
         supers = tuple(earlier[i] if i < start else _Recursive(i - start) for i in sub.supertypes)
         match sub.composite:
             case FuncType(params, results):
@@ -340,7 +340,7 @@ def define(group: RecGroup, earlier: Sequence[DefinedType]) -> tuple[DefinedType
     return _intern(tuple(map(key, group)))
 
 
-def _intern(group_key: tuple[object, ...]) -> tuple[DefinedType, ...]:
+def _intern(group_key: tuple[Any, ...]) -> tuple[DefinedType, ...]:
     with _LOCK:
         known = _GROUPS.get(group_key)
         if known is None:
@@ -349,24 +349,24 @@ def _intern(group_key: tuple[object, ...]) -> tuple[DefinedType, ...]:
         return known.members
 
 
-def _close(group_key: tuple[object, ...]) -> _Group:
+def _close(group_key: tuple[Any, ...]) -> _Group:
     group = _Group(group_key)
     members = tuple(DefinedType(group, position) for position in range(len(group_key)))
 
-    def opened(t: object) -> DefinedType:
-        return members[t.position] if isinstance(t, _Recursive) else t  # type: ignore[return-value]
+    def opened(t: Any) -> DefinedType:
+        return members[t.position] if isinstance(t, _Recursive) else t
 
-    def storage(t: object) -> StorageType:
+    def storage(t: Any) -> Any:
         if isinstance(t, tuple):
             nullable, target = t
             return RefType(nullable, opened(target))
-        return t  # type: ignore[return-value]
+        return t
 
-    for member, entry in zip(members, group_key, strict=True):
-        kind, member.final, supers, *rest = entry  # type: ignore[misc]
+    for member, (kind, final, supers, *rest) in zip(members, group_key, strict=True):
+        member.final = final
         if kind == "func":
             params, results = rest
-            member.composite = FuncType(tuple(map(storage, params)), tuple(map(storage, results)))  # type: ignore[arg-type]
+            member.composite = FuncType(tuple(map(storage, params)), tuple(map(storage, results)))
         elif kind == "struct":
             member.composite = StructType(tuple(FieldType(storage(s), mutable) for s, mutable in rest[0]))
         else:
@@ -376,7 +376,7 @@ def _close(group_key: tuple[object, ...]) -> _Group:
     return group
 
 
-def _unpickle(group_key: tuple[object, ...], position: int) -> DefinedType:
+def _unpickle(group_key: tuple[Any, ...], position: int) -> DefinedType:
     return _intern(group_key)[position]
 
 
@@ -386,7 +386,7 @@ def func_type(params: Sequence[ValueType] = (), results: Sequence[ValueType] = (
     return _intern((key,))[0]
 
 
-def _closed_key(types: Sequence[ValueType]) -> tuple[object, ...]:
+def _closed_key(types: Sequence[ValueType]) -> tuple[Any, ...]:
     # The same keys that `define` makes: a reference to a defined type is a (nullable, type) pair.
     return tuple(
         (t.nullable, t.heap) if isinstance(t, RefType) and isinstance(t.heap, DefinedType) else t for t in types

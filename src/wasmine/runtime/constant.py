@@ -6,8 +6,10 @@ these, so instantiating it again decodes nothing.
 
 from __future__ import annotations
 
+from operator import add, mul, sub
 from typing import TYPE_CHECKING, Any
 
+from wasmine.errors import Trap, TrapKind
 from wasmine.format.instructions import BY_NAME, SLOTS
 from wasmine.format.types import ArrayType, Packed, StructType
 from wasmine.interpreter.bits import f32_from_bits, f64_from_bits
@@ -48,39 +50,43 @@ def compile_constant(context: Context, expression: Expression, type: ValueType) 
 
 
 class _Compiler:
-    """Collects one step per instruction."""
+    """A visitor that collects one step per instruction."""
 
     def __init__(self, context: Context) -> None:
-        self.context = context
+        self.types = context.types
         self.steps: list[Step] = []
         self.values: list[Any] = []  # the literals, in order
         self.literal = True  # whether every step pushed a literal
-        table = {
+        self.handlers: list[Callable[..., object]] = [_unexpected] * SLOTS
+        for name, handler in self._table().items():
+            self.handlers[BY_NAME[name].slot] = handler
+
+    def _table(self) -> dict[str, Callable[..., object]]:
+        return {
             "i32.const": lambda value: self.push(value & _MASK32),
             "i64.const": lambda value: self.push(value & _MASK64),
             "f32.const": lambda data: self.push(f32_from_bits(int.from_bytes(data, "little"))),
             "f64.const": lambda data: self.push(f64_from_bits(int.from_bytes(data, "little"))),
             "v128.const": lambda data: self.push(int.from_bytes(data, "little")),
+            "i32.add": lambda: self.step(_binary(add, _MASK32)),
+            "i32.sub": lambda: self.step(_binary(sub, _MASK32)),
+            "i32.mul": lambda: self.step(_binary(mul, _MASK32)),
+            "i64.add": lambda: self.step(_binary(add, _MASK64)),
+            "i64.sub": lambda: self.step(_binary(sub, _MASK64)),
+            "i64.mul": lambda: self.step(_binary(mul, _MASK64)),
+            "global.get": lambda index: self.step(lambda instance, stack: stack.append(instance.globals[index].get())),
             "ref.null": lambda heap: self.push(None),
             "ref.func": lambda index: self.step(lambda instance, stack: stack.append(instance.function(index))),
-            "global.get": lambda index: self.step(lambda instance, stack: stack.append(instance.globals[index].get())),
             "ref.i31": lambda: self.step(lambda instance, stack: stack.append(I31(stack.pop()))),
-            "struct.new": lambda index: self.step(_struct_new(self.context.types[index])),
-            "struct.new_default": lambda index: self.step(_struct_new_default(self.context.types[index])),
-            "array.new": lambda index: self.step(_array_new(self.context.types[index])),
-            "array.new_default": lambda index: self.step(_array_new_default(self.context.types[index])),
-            "array.new_fixed": lambda index, count: self.step(_array_new_fixed(self.context.types[index], count)),
+            "struct.new": lambda index: self.step(_struct_new(self.types[index])),
+            "struct.new_default": lambda index: self.step(_struct_new_default(self.types[index])),
+            "array.new": lambda index: self.step(_array_new(self.types[index])),
+            "array.new_default": lambda index: self.step(_array_new_default(self.types[index])),
+            "array.new_fixed": lambda index, count: self.step(_array_new_fixed(self.types[index], count)),
             "any.convert_extern": lambda: None,
             "extern.convert_any": lambda: None,
             "end": lambda reachable: None,
         }
-        for bits, mask in ((32, _MASK32), (64, _MASK64)):
-            table[f"i{bits}.add"] = lambda mask=mask: self.step(_binary(lambda a, b: a + b, mask))
-            table[f"i{bits}.sub"] = lambda mask=mask: self.step(_binary(lambda a, b: a - b, mask))
-            table[f"i{bits}.mul"] = lambda mask=mask: self.step(_binary(lambda a, b: a * b, mask))
-        self.handlers: list[Callable[..., object]] = [_unexpected] * SLOTS
-        for name, handler in table.items():
-            self.handlers[BY_NAME[name].slot] = handler
 
     def begin(self, position: Callable[[], int]) -> None:
         """Nothing to prepare."""
@@ -181,7 +187,5 @@ MAXIMUM_ARRAY = 1 << 27
 def array_elements(value: Any, length: int) -> list[Any]:
     """`length` times `value`, or the trap "allocation size too large"."""
     if length > MAXIMUM_ARRAY:
-        from wasmine.errors import Trap, TrapKind
-
         raise Trap(TrapKind.ALLOCATION_TOO_LARGE, f"an array of {length} elements; at most {MAXIMUM_ARRAY} are allowed")
     return [value] * length

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Union, cast, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, Union, cast, get_args, get_origin
 
 from wasmine.errors import LinkError, WasmineError
 from wasmine.format.types import EXTERNREF, F32, F64, FUNCREF, I32, I64, V128, FuncType, NumberType, RefType, func_type
@@ -45,6 +45,10 @@ _BY_NAME: dict[str, ValueType] = {
 }
 # What plain Python annotations allow.
 _LOOSE: dict[object, tuple[ValueType, ...]] = {int: (I32, I64), float: (F32, F64), bytes: (V128,), bool: (I32,)}
+
+
+# What a declaration leaves open, per parameter or result: no types for "any".
+_Choices: TypeAlias = "tuple[tuple[ValueType, ...], ...]"
 
 
 class Caller:
@@ -132,7 +136,7 @@ def declared_type(function: Callable[..., Any]) -> DefinedType:
     return func_type(*chosen)
 
 
-def _misfit(declared: tuple[tuple[ValueType, ...], ...], expected: Sequence[ValueType], what: str) -> str:
+def _misfit(declared: _Choices, expected: Sequence[ValueType], what: str) -> str:
     if len(declared) != len(expected):
         return f"it has {len(declared)} {what}s"
     for number, (choices, want) in enumerate(zip(declared, expected, strict=True), 1):
@@ -141,10 +145,8 @@ def _misfit(declared: tuple[tuple[ValueType, ...], ...], expected: Sequence[Valu
     return ""
 
 
-def _declared(
-    function: Callable[..., Any], name: str
-) -> tuple[tuple[tuple[ValueType, ...], ...] | None, tuple[tuple[ValueType, ...], ...] | None, bool]:
-    """The choices of each parameter and result (empty: any), None where nothing is said, and whether a Caller is wanted."""
+def _declared(function: Callable[..., Any], name: str) -> tuple[_Choices | None, _Choices | None, bool]:
+    """The choices of each parameter and result, None where nothing is said, and whether a Caller is wanted."""
     try:
         shape = inspect.signature(function)
     except (TypeError, ValueError):  # builtins without a signature
@@ -156,10 +158,10 @@ def _declared(
     wants_caller = bool(positional) and _is_caller(hints.get(positional[0].name, positional[0].annotation))
     if wants_caller:
         positional = positional[1:]
-    declared = None
+    declared: _Choices | None = None
     if not variadic:
         declared = tuple(_choices(hints.get(p.name), f"{name}() parameter {p.name!r}") for p in positional)
-    returns = None
+    returns: _Choices | None = None
     if "return" in hints:
         returned = hints["return"]
         if returned is None or returned is type(None):
@@ -203,8 +205,9 @@ def _choices(annotation: Any, where: str) -> tuple[ValueType, ...]:
     if isinstance(annotation, str):
         known = _BY_NAME.get(annotation.rpartition(".")[2])
         return (known,) if known else ()
-    if isinstance(annotation, type) and annotation.__hash__ and annotation in _LOOSE:
-        return _LOOSE[annotation]
+    for plain, choices in _LOOSE.items():
+        if annotation is plain:
+            return choices
     if isinstance(annotation, type) and issubclass(annotation, str | list | dict):
         raise LinkError(f"{where}: {annotation.__name__} has no WebAssembly type; use wasmine.i32, i64, f32, f64, ...")
     return ()

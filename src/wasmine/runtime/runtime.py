@@ -127,7 +127,7 @@ class Runtime:
         The type must be over closed value types (numbers, funcref, externref, ...).
         """
         defined = declared_type(function) if type is None else func_type(type.params, type.results)
-        label = name or getattr(function, "__name__", "host function")
+        label = name or str(getattr(function, "__name__", "host function"))
         composite = defined.composite
         assert isinstance(composite, FuncType)
         return self.engine.new_host_function(defined, fit(function, composite, label))

@@ -11,7 +11,7 @@ from functools import lru_cache
 from operator import index
 from typing import TYPE_CHECKING, Any, cast
 
-from wasmine.format.types import F32, F64, I32, I64, V128, DefinedType, Heap, RefType, heap_matches
+from wasmine.format.types import F32, F64, I32, I64, V128, Heap, RefType, heap_matches
 from wasmine.interpreter.bits import f32_from_bits, f32_round, f64_to_bits
 from wasmine.runtime.reference import I31, Array, ExceptionPackage, Struct
 
@@ -104,7 +104,7 @@ def heap_of(value: Any) -> HeapType:
     if isinstance(value, Function):
         return value.defined
     if isinstance(value, Struct | Array):
-        return cast("DefinedType", value.type)
+        return value.type
     if isinstance(value, I31):
         return Heap.I31
     if isinstance(value, ExceptionPackage):
