@@ -42,6 +42,9 @@ class Function(ABC):
         """Call with internal values, as from Python: traps arrive as `Trap`. The internal result."""
 
     def __call__(self, *args: Any) -> Any:
+        instance = self.instance
+        if instance is not None and instance.closed:
+            instance.check_open()
         convert = self._signature
         return convert.python_result(self.invoke(*convert.arguments(self.name, args)))
 

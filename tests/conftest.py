@@ -1,0 +1,36 @@
+"""What all tests share: the engines that exist, and instances made from text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+import wasmine
+
+ENGINES = ("interpreter",)
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> str:
+    """Each engine in turn."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def runtime(engine: str) -> Iterator[wasmine.Runtime]:
+    """A runtime of each engine in turn."""
+    with wasmine.Runtime(engine) as made:
+        yield made
+
+
+@pytest.fixture
+def instantiate(runtime: wasmine.Runtime) -> Callable[..., wasmine.Instance]:
+    """`instantiate(text, imports=None, name=None)` in a fresh runtime."""
+
+    def make(source: Any, imports: Any = None, name: str | None = None) -> wasmine.Instance:
+        return runtime.instantiate(source, imports, name)
+
+    return make
