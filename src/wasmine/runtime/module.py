@@ -10,18 +10,19 @@ from typing import IO, TYPE_CHECKING, Any, TypeAlias, cast
 
 from wasmine.errors import DecodeError
 from wasmine.format.features import Features
-from wasmine.format.module import Active, Expression, Names
+from wasmine.format.module import Active, Expression, ModuleSyntax, Names
 from wasmine.format.types import FuncIndex, FuncType, GlobalType, Kind, MemoryType, TableType, TagIndex, TagType
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from wasmine.format.module import ModuleSyntax
     from wasmine.format.types import ValueType
     from wasmine.runtime.instance import Instance
     from wasmine.validation.context import Context
 
-Source: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | IO[str] | Module"
+Source: TypeAlias = (
+    "str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | IO[str] | ModuleSyntax | Module"
+)
 ExternType: TypeAlias = FuncType | TableType | MemoryType | GlobalType | TagType
 Evaluator: TypeAlias = "Callable[[Instance], Any]"
 
@@ -40,8 +41,9 @@ class ImportType:
 class Module:
     """A WebAssembly module, decoded and fully validated; immutable and shareable between threads and runtimes.
 
-    `source` is a path (binary or text), `bytes` of the binary format (or of text), text that starts with `(`, or a file
-    object. `features` says what the module may use. Raises DecodeError, ValidationError, UnsupportedFeature, OSError.
+    `source` is a path (binary or text), `bytes` of the binary format (or of text), text that starts with `(`, a file
+    object, or a module's abstract syntax. `features` says what the module may use. Raises DecodeError, ValidationError,
+    UnsupportedFeature, OSError.
     """
 
     def __init__(self, source: Source, *, name: str | None = None, features: Features | None = None) -> None:
@@ -58,6 +60,8 @@ class Module:
     def _load(self, source: Source) -> ModuleSyntax:
         if isinstance(source, Module):
             return source.syntax
+        if isinstance(source, ModuleSyntax):
+            return source
         if isinstance(source, str) and source.lstrip().startswith(("(", ";;")):
             return _parse_text(source)
         if isinstance(source, str | os.PathLike):
