@@ -16,29 +16,7 @@ from wasmine.errors import (
     WasmException,
     WasmineError,
 )
-from wasmine.format.text.script import (
-    AssertException,
-    AssertExhaustion,
-    AssertInvalid,
-    AssertMalformed,
-    AssertReturn,
-    AssertTrap,
-    AssertUninstantiable,
-    AssertUnlinkable,
-    Definition,
-    Get,
-    Invoke,
-    Register,
-    Thread,
-    Wait,
-    parse_script,
-)
-from wasmine.format.text.script import (
-    Instance as InstanceCommand,
-)
-from wasmine.format.text.script import (
-    Module as ModuleCommand,
-)
+from wasmine.format.text import script
 from wasmine.runtime.function import Function
 from wasmine.runtime.globals import Global
 from wasmine.runtime.module import Module
@@ -52,7 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from wasmine.format.features import Features
-    from wasmine.format.text.script import Action, Command, ModuleSource
     from wasmine.format.types import ValueType
     from wasmine.runtime.instance import Instance
     from wasmine.runtime.runtime import EngineName
@@ -112,11 +89,11 @@ class _Session:
     def run_text(self, text: str) -> None:
         """Run a whole script."""
         try:
-            self.run(parse_script(text))
+            self.run(script.parse_script(text))
         except DecodeError as error:
             self._report.failures.append(Remark(error.line or 1, f"not a script: {error.reason}"))
 
-    def run(self, commands: Iterable[Command]) -> None:
+    def run(self, commands: Iterable[script.Command]) -> None:
         """Run commands in order; each counts as passed, failed or skipped."""
         for command in commands:
             keyword, run = _COMMANDS[type(command)]
@@ -137,21 +114,21 @@ class _Session:
 
     # Modules
 
-    def _compile(self, source: ModuleSource) -> Module:
+    def _compile(self, source: script.ModuleSource) -> Module:
         return Module(source.parse(), features=self._runtime.features)
 
     def _instantiate(self, module: Module) -> Instance:
         return self._runtime.instantiate(module, self._registered)
 
-    def _module(self, command: ModuleCommand) -> None:
+    def _module(self, command: script.Module) -> None:
         self._keep_instance(command.module.id, lambda: self._instantiate(self._compile(command.module)))
 
-    def _definition(self, command: Definition) -> None:
+    def _definition(self, command: script.Definition) -> None:
         id = command.module.id
         self._definitions[None] = self._definitions[id] = f"the definition on line {command.line} failed"
         self._definitions[None] = self._definitions[id] = self._compile(command.module)
 
-    def _instance(self, command: InstanceCommand) -> None:
+    def _instance(self, command: script.Instance) -> None:
         module = self._definitions.get(command.definition, f"there is no definition ${command.definition}")
         if isinstance(module, str):
             raise _Failed(module)
@@ -172,15 +149,15 @@ class _Session:
             raise _Skipped(instance)
         return instance
 
-    def _register(self, command: Register) -> None:
+    def _register(self, command: script.Register) -> None:
         self._registered[command.name] = self._find_instance(command.instance)
 
     # Actions
 
-    def _act(self, action: Action) -> Outcome:
+    def _act(self, action: script.Action) -> Outcome:
         exports = self._find_instance(action.instance).exports
         export = exports.get(action.name)
-        if isinstance(action, Get):
+        if isinstance(action, script.Get):
             if not isinstance(export, Global):
                 raise _Failed(f"there is no exported global {action.name!r}")
             return [(export.get(), export.type.value)]
@@ -194,7 +171,7 @@ class _Session:
             return [(result, type.results[0])]
         return list(zip(result, type.results, strict=True)) if type.results else []
 
-    def _assert_return(self, command: AssertReturn) -> None:
+    def _assert_return(self, command: script.AssertReturn) -> None:
         outcome = self._act(command.action)
         expected = command.results
         if len(outcome) != len(expected) or not all(
@@ -204,37 +181,37 @@ class _Session:
             found = " ".join(describe_value(value, type) for value, type in outcome) or "nothing"
             raise _Failed(f"{command.action.name!r}: expected {wanted}, found {found}")
 
-    def _assert_trap(self, command: AssertTrap) -> None:
+    def _assert_trap(self, command: script.AssertTrap) -> None:
         trap = _expect(Trap, lambda: self._act(command.action))
         _check_trap(trap, command.message)
 
-    def _assert_exhaustion(self, command: AssertExhaustion) -> None:
+    def _assert_exhaustion(self, command: script.AssertExhaustion) -> None:
         trap = _expect(Trap, lambda: self._act(command.action))
         if trap.kind is not TrapKind.STACK_OVERFLOW:
             raise _Failed(f"expected {TrapKind.STACK_OVERFLOW.value!r}, found {trap.kind.value!r}")
 
-    def _assert_exception(self, command: AssertException) -> None:
+    def _assert_exception(self, command: script.AssertException) -> None:
         _expect(WasmException, lambda: self._act(command.action))
 
     # Modules that are wrong
 
-    def _assert_malformed(self, command: AssertMalformed) -> None:
+    def _assert_malformed(self, command: script.AssertMalformed) -> None:
         # What is malformed in code comes to light only when the module is validated.
         _expect((DecodeError, UnsupportedFeature), lambda: self._compile(command.module))
 
-    def _assert_invalid(self, command: AssertInvalid) -> None:
+    def _assert_invalid(self, command: script.AssertInvalid) -> None:
         errors: tuple[type[WasmineError], ...] = (ValidationError, UnsupportedFeature)
         _expect((*errors, DecodeError) if command.custom else errors, lambda: self._compile(command.module))
 
-    def _assert_unlinkable(self, command: AssertUnlinkable) -> None:
+    def _assert_unlinkable(self, command: script.AssertUnlinkable) -> None:
         module = self._compile_wanted(command.module)
         _expect(LinkError, lambda: self._instantiate(module))
 
-    def _assert_uninstantiable(self, command: AssertUninstantiable) -> None:
+    def _assert_uninstantiable(self, command: script.AssertUninstantiable) -> None:
         module = self._compile_wanted(command.module)
         _check_trap(_expect(Trap, lambda: self._instantiate(module)), command.message)
 
-    def _compile_wanted(self, source: ModuleSource) -> Module:
+    def _compile_wanted(self, source: script.ModuleSource) -> Module:
         try:
             return self._compile(source)
         except UnsupportedFeature as error:
@@ -242,7 +219,7 @@ class _Session:
 
     # Threads
 
-    def _thread(self, command: Thread) -> None:
+    def _thread(self, command: script.Thread) -> None:
         report = Report(self._report.name)
         session = _Session(self._runtime, self._host, report, self._void)
         for id in command.shared:
@@ -251,7 +228,7 @@ class _Session:
         self._threads[command.id] = thread, report
         thread.start()
 
-    def _wait(self, command: Wait) -> None:
+    def _wait(self, command: script.Wait) -> None:
         if command.thread not in self._threads:
             raise _Failed(f"there is no thread ${command.thread}")
         thread, report = self._threads.pop(command.thread)
@@ -263,22 +240,22 @@ class _Session:
 
 # How scripts call each command, and what runs it.
 _COMMANDS: Final[dict[type, tuple[str, Callable[[_Session, Any], object]]]] = {
-    ModuleCommand: ("module", _Session._module),
-    Definition: ("module definition", _Session._definition),
-    InstanceCommand: ("module instance", _Session._instance),
-    Register: ("register", _Session._register),
-    Invoke: ("invoke", _Session._act),
-    Get: ("get", _Session._act),
-    AssertReturn: ("assert_return", _Session._assert_return),
-    AssertTrap: ("assert_trap", _Session._assert_trap),
-    AssertExhaustion: ("assert_exhaustion", _Session._assert_exhaustion),
-    AssertException: ("assert_exception", _Session._assert_exception),
-    AssertMalformed: ("assert_malformed", _Session._assert_malformed),
-    AssertInvalid: ("assert_invalid", _Session._assert_invalid),
-    AssertUnlinkable: ("assert_unlinkable", _Session._assert_unlinkable),
-    AssertUninstantiable: ("assert_uninstantiable", _Session._assert_uninstantiable),
-    Thread: ("thread", _Session._thread),
-    Wait: ("wait", _Session._wait),
+    script.Module: ("module", _Session._module),
+    script.Definition: ("module definition", _Session._definition),
+    script.Instance: ("module instance", _Session._instance),
+    script.Register: ("register", _Session._register),
+    script.Invoke: ("invoke", _Session._act),
+    script.Get: ("get", _Session._act),
+    script.AssertReturn: ("assert_return", _Session._assert_return),
+    script.AssertTrap: ("assert_trap", _Session._assert_trap),
+    script.AssertExhaustion: ("assert_exhaustion", _Session._assert_exhaustion),
+    script.AssertException: ("assert_exception", _Session._assert_exception),
+    script.AssertMalformed: ("assert_malformed", _Session._assert_malformed),
+    script.AssertInvalid: ("assert_invalid", _Session._assert_invalid),
+    script.AssertUnlinkable: ("assert_unlinkable", _Session._assert_unlinkable),
+    script.AssertUninstantiable: ("assert_uninstantiable", _Session._assert_uninstantiable),
+    script.Thread: ("thread", _Session._thread),
+    script.Wait: ("wait", _Session._wait),
 }
 
 
