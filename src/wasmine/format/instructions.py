@@ -680,8 +680,8 @@ def _parse() -> tuple[Instruction, ...]:
         if line[0] == "@":
             feature = line[1:]
             continue
-        code, name = line[:8].rstrip(), line[8:42].rstrip()
-        kinds, signature = line[42:64].split(), line[64:]
+        code, name = line[:8].rstrip(), line[8:].split(maxsplit=1)[0]
+        kinds, signature = line[8 + len(name) : 64].split(), line[64:]
         prefix, _, sub = code.rpartition(":")
         opcode = int(prefix or "0", 16) << 16 | int(sub, 16)
         params, arrow, results = (part.strip() for part in signature.partition("->"))
