@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from wasmine.errors import DecodeError
 from wasmine.format.cursor import Cursor
-from wasmine.format.instructions import BY_OPCODE, INSTRUCTIONS
+from wasmine.format.instructions import BY_NAME, BY_OPCODE, INSTRUCTIONS
 from wasmine.format.module import (
     ORDER,
     Active,
@@ -329,8 +329,22 @@ _PREFIXES: Final = frozenset(instruction.prefix for instruction in INSTRUCTIONS 
 _OPENING: Final = frozenset(
     instruction.opcode for instruction in INSTRUCTIONS if any(i.kind == "block" for i in instruction.immediates)
 )
-_END: Final = 0x0B
-_DELEGATE: Final = 0x18
+_CLOSING: Final = frozenset((BY_NAME["end"].opcode, BY_NAME["delegate"].opcode))
+
+
+def skip_instruction(cursor: Cursor) -> int:
+    """Goes over one instruction, of any kind, and returns its opcode (see `Instruction.opcode`)."""
+    start = cursor.position
+    opcode = cursor.byte()
+    if opcode in _PREFIXES:
+        sub = cursor.u32()
+        opcode = opcode << 16 | sub if sub <= 0xFFFF else -1
+    immediates = _IMMEDIATES.get(opcode)
+    if immediates is None:
+        raise cursor.error(f"illegal opcode {cursor.binary[start : cursor.position].hex(' ')}", start)
+    for skip in immediates:
+        skip(cursor)
+    return opcode
 
 
 def expression(cursor: Cursor) -> Expression:
@@ -338,22 +352,10 @@ def expression(cursor: Cursor) -> Expression:
     start = cursor.position
     depth = 1
     while depth:
-        place = cursor.position
-        opcode = cursor.byte()
-        if opcode == _END:
-            depth -= 1
-            continue
-        if opcode in _PREFIXES:
-            sub = cursor.u32()
-            opcode = opcode << 16 | sub if sub <= 0xFFFF else -1
-        immediates = _IMMEDIATES.get(opcode)
-        if immediates is None:
-            raise cursor.error(f"illegal opcode {cursor.binary[place : cursor.position].hex(' ')}", place)
-        for skip in immediates:
-            skip(cursor)
+        opcode = skip_instruction(cursor)
         if opcode in _OPENING:
             depth += 1
-        elif opcode == _DELEGATE:
+        elif opcode in _CLOSING:
             depth -= 1
     return Expression(cursor.binary[start : cursor.position], start)
 
