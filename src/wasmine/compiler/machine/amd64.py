@@ -1,0 +1,254 @@
+"""What is x86-64's alone: the hand-written sequences, as assembly text, and the shape of Linux's signal frames.
+
+`ASSEMBLY` is assembled when the package is built (`templates.build`) and lies in the template library as one
+position-independent blob with the offsets of its global symbols. Behind the blob, at `DATA`, lies a page of data that
+`glue` fills in before use (`Data`).
+
+Registers in wasm code: r12 the VM context, r13 the frame in the value stack, r14 the base of memory 0. Everything else is
+the compiler's; rax, rcx and rdx are scratch everywhere.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from wasmine.compiler.machine.layout import Activation, Context, Thread
+
+
+class Data:
+    """Offsets in the blob's data page."""
+
+    CODE_START: Final = 0  # the arena: a fault whose pc lies in it is a trap
+    CODE_SIZE: Final = 8
+    THREAD_KEY: Final = 16
+    GET_SPECIFIC: Final = 24  # address of pthread_getspecific
+    CHAINING: Final = 32  # whether an earlier handler is being called
+    PROCESS: Final = 40  # the process id
+    PREVIOUS: Final = 64  # the handlers that were installed before, by signal number
+    SIZE: Final = 4096
+
+
+DATA: Final = 4096
+"""Where the data page lies behind the start of the blob."""
+
+# Offsets in the ucontext_t of Linux/x86-64 (sys/ucontext.h): uc_mcontext.gregs starts at 40.
+_UC_RDI, _UC_RSP, _UC_RIP, _UC_R13 = 104, 160, 168, 80
+# Offsets in siginfo_t.
+_SI_CODE, _SI_ADDR = 8, 16
+# System call numbers (asm/unistd_64.h).
+_SYS_RT_SIGACTION, _SYS_GETTID, _SYS_TGKILL = 13, 186, 234
+
+TRAP_FAULT: Final = 1
+"""The number in Thread.TRAP for a fault: which trap it is follows from the signal and the place."""
+
+ASSEMBLY: Final = f"""
+.intel_syntax noprefix
+.text
+blob_start:
+  .quad 0
+
+# int enter(thread, code, context, frame): call wasm code whose arguments lie in its frame.
+# 0: it returned; results are in the frame or in Thread.RESULT. 1: it trapped, Thread.TRAP says how.
+.globl enter
+enter:
+  push rbp
+  mov rbp, rsp
+  push rbx
+  push r12
+  push r13
+  push r14
+  push r15
+  sub rsp, {Activation.SIZE + 40}
+  # What the context said before this call, for calls nested in it: [rsp+32] context, +40 thread, +48 and +56 limits.
+  mov [rsp+32], rdx
+  mov rax, [rdx+{Context.THREAD}]
+  mov [rsp+40], rax
+  mov rax, [rdx+{Context.STACK_LIMIT}]
+  mov [rsp+48], rax
+  mov rax, [rdx+{Context.VALUES_LIMIT}]
+  mov [rsp+56], rax
+  mov [rsp+64], rdi
+  mov rax, [rdi+{Thread.ACTIVATION}]
+  mov [rsp+{Activation.PREVIOUS}], rax
+  mov [rsp+{Activation.STACK}], rsp
+  mov [rsp+{Activation.FRAME}], rbp
+  lea rax, [rip+enter_trapped]
+  mov [rsp+{Activation.LANDING}], rax
+  mov [rdi+{Thread.ACTIVATION}], rsp
+  mov [rdx+{Context.THREAD}], rdi
+  mov rax, [rdi+{Thread.STACK_LIMIT}]
+  mov [rdx+{Context.STACK_LIMIT}], rax
+  mov rax, [rdi+{Thread.VALUES_LIMIT}]
+  mov [rdx+{Context.VALUES_LIMIT}], rax
+  mov r12, rdx
+  mov r13, rcx
+  mov r14, [rdx+{Context.MEMORY}]
+  call rsi
+enter_returned:
+  mov rcx, [rsp+64]
+  mov [rcx+{Thread.RESULT}], rdi
+  movups [rcx+{Thread.RESULT_VECTOR}], xmm0
+  xor eax, eax
+  jmp enter_leave
+enter_trapped:
+  mov eax, 1
+enter_leave:
+  mov rdx, [rsp+32]
+  mov rcx, [rsp+40]
+  mov [rdx+{Context.THREAD}], rcx
+  mov rcx, [rsp+48]
+  mov [rdx+{Context.STACK_LIMIT}], rcx
+  mov rcx, [rsp+56]
+  mov [rdx+{Context.VALUES_LIMIT}], rcx
+  mov rdi, [rsp+64]
+  mov rcx, [rsp+{Activation.PREVIOUS}]
+  mov [rdi+{Thread.ACTIVATION}], rcx
+  add rsp, {Activation.SIZE + 40}
+  pop r15
+  pop r14
+  pop r13
+  pop r12
+  pop rbx
+  pop rbp
+  ret
+
+# Explicit traps: wasm code *calls* this with the trap's number in eax, so the return address is the place.
+.globl trap
+trap:
+trap_here:
+  mov rdi, [r12+{Context.THREAD}]
+  pop rcx
+  mov [rdi+{Thread.TRAP_PC}], rcx
+  mov [rdi+{Thread.TRAP}], rax
+  mov qword ptr [rdi+{Thread.TRAP_SIGNAL}], 0
+  mov [rdi+{Thread.TRAP_STACK}], rsp
+  mov [rdi+{Thread.TRAP_FRAME}], r13
+# rdi: the thread. Keep a copy of the native stack for the wasm call stack, then go on in `enter`.
+leave_by_trap:
+  cld
+  mov rdx, rdi
+  mov rbx, [rdx+{Thread.ACTIVATION}]
+  mov rsi, [rdx+{Thread.TRAP_STACK}]
+  mov rcx, rbx
+  sub rcx, rsi
+  xor eax, eax
+  cmovb rcx, rax
+  mov eax, {Thread.STACK_COPY_SIZE}
+  cmp rcx, rax
+  cmova rcx, rax
+  mov [rdx+{Thread.STACK_COPIED}], rcx
+  lea rdi, [rdx+{Thread.STACK_COPY}]
+  rep movsb
+  mov rsp, [rbx+{Activation.STACK}]
+  mov rbp, [rbx+{Activation.FRAME}]
+  jmp [rbx+{Activation.LANDING}]
+
+# Call of Python from wasm code: eax is the number of the service, the rest of its operands lies in the value stack.
+# int call_host(context, service, frame) through ctypes; not 0 is a trap that Python has already described.
+.globl call_host
+call_host:
+  push rbp
+  mov rbp, rsp
+  and rsp, -16
+  mov rdi, r12
+  mov esi, eax
+  mov rdx, r13
+  call [r12+{Context.CALL_HOST}]
+  mov rsp, rbp
+  pop rbp
+  # Python may have grown the memory.
+  mov r14, [r12+{Context.MEMORY}]
+  test eax, eax
+  jnz trap_here
+  ret
+
+# void fault(signal, siginfo, ucontext): SIGSEGV, SIGBUS and SIGFPE.
+.globl fault
+fault:
+  push rbx
+  push r12
+  push r13
+  push r14
+  push r15
+  mov ebx, edi
+  mov r12, rsi
+  mov r13, rdx
+  lea r15, [rip+blob_start+{DATA}]
+  cmp dword ptr [r12+{_SI_CODE}], 0
+  jle fault_chain
+  mov rax, [r13+{_UC_RIP}]
+  sub rax, [r15+{Data.CODE_START}]
+  cmp rax, [r15+{Data.CODE_SIZE}]
+  jae fault_chain
+  mov rdi, [r15+{Data.THREAD_KEY}]
+  call [r15+{Data.GET_SPECIFIC}]
+  test rax, rax
+  jz fault_chain
+  cmp qword ptr [rax+{Thread.ACTIVATION}], 0
+  je fault_chain
+  mov rcx, [r13+{_UC_RIP}]
+  mov [rax+{Thread.TRAP_PC}], rcx
+  mov rcx, [r12+{_SI_ADDR}]
+  mov [rax+{Thread.TRAP_ADDRESS}], rcx
+  mov [rax+{Thread.TRAP_SIGNAL}], rbx
+  mov qword ptr [rax+{Thread.TRAP}], {TRAP_FAULT}
+  mov rcx, [r13+{_UC_RSP}]
+  mov [rax+{Thread.TRAP_STACK}], rcx
+  mov rcx, [r13+{_UC_R13}]
+  mov [rax+{Thread.TRAP_FRAME}], rcx
+  mov [r13+{_UC_RDI}], rax
+  lea rcx, [rip+leave_by_trap]
+  mov [r13+{_UC_RIP}], rcx
+  jmp fault_done
+fault_chain:
+  # Not ours: the handler that was there before, once; then the default action.
+  mov rax, [r15+{Data.PREVIOUS}+rbx*8]
+  cmp rax, 1
+  jbe fault_default
+  mov ecx, 1
+  xchg [r15+{Data.CHAINING}], ecx
+  test ecx, ecx
+  jnz fault_default
+  mov edi, ebx
+  mov rsi, r12
+  mov rdx, r13
+  call rax
+  mov dword ptr [r15+{Data.CHAINING}], 0
+  jmp fault_done
+fault_default:
+  # Back to SIG_DFL by the raw system call (struct kernel_sigaction: handler, flags, restorer, mask): the instruction
+  # faults again and the core dump has the true place. A signal that was sent is sent again.
+  sub rsp, 48
+  mov qword ptr [rsp], 0
+  mov qword ptr [rsp+8], 0
+  mov qword ptr [rsp+16], 0
+  mov qword ptr [rsp+24], 0
+  mov edi, ebx
+  mov rsi, rsp
+  xor edx, edx
+  mov r10d, 8
+  mov eax, {_SYS_RT_SIGACTION}
+  syscall
+  add rsp, 48
+  cmp dword ptr [r12+{_SI_CODE}], 0
+  jg fault_done
+  mov eax, {_SYS_GETTID}
+  syscall
+  mov esi, eax
+  mov edi, [r15+{Data.PROCESS}]
+  mov edx, ebx
+  mov eax, {_SYS_TGKILL}
+  syscall
+fault_done:
+  pop r15
+  pop r14
+  pop r13
+  pop r12
+  pop rbx
+  ret
+.globl blob_end
+blob_end:
+"""
+
+SYMBOLS: Final = ("enter", "enter_returned", "trap", "call_host", "fault", "blob_end")
+"""What the blob offers, besides its start."""

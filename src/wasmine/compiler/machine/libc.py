@@ -1,0 +1,143 @@
+"""The C library's functions that the compiler engine needs, through ctypes. Linux and the BSDs' names and numbers."""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+import sys
+from typing import Final
+
+PAGE: Final = mmap.PAGESIZE
+PROT_NONE: Final = 0
+PROT_READ: Final = 1
+PROT_WRITE: Final = 2
+PROT_EXEC: Final = 4
+_MAP_PRIVATE: Final = 2
+_MAP_FIXED: Final = 0x10
+_MAP_ANONYMOUS: Final = 0x20 if sys.platform.startswith("linux") else 0x1000
+_MAP_NORESERVE: Final = 0x4000 if sys.platform.startswith("linux") else 0
+_MADV_DONTNEED: Final = 4
+_FAILED: Final = ctypes.c_void_p(-1).value
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_address = ctypes.c_void_p
+_size = ctypes.c_size_t
+_int = ctypes.c_int
+
+
+def _declare(name: str, result: object, *parameters: object) -> ctypes._NamedFuncPointer:
+    function = getattr(_libc, name)
+    function.restype = result
+    function.argtypes = parameters
+    found: ctypes._NamedFuncPointer = function
+    return found
+
+
+_mmap = _declare("mmap", _address, _address, _size, _int, _int, _int, ctypes.c_int64)
+_mprotect = _declare("mprotect", _int, _address, _size, _int)
+_munmap = _declare("munmap", _int, _address, _size)
+_madvise = _declare("madvise", _int, _address, _size, _int)
+_sigaction = _declare("sigaction", _int, _int, _address, _address)
+_pthread_self = _declare("pthread_self", _address)
+_pthread_getattr_np = _declare("pthread_getattr_np", _int, _address, _address)
+_pthread_attr_getstack = _declare("pthread_attr_getstack", _int, _address, _address, _address)
+_pthread_attr_destroy = _declare("pthread_attr_destroy", _int, _address)
+_pthread_key_create = _declare("pthread_key_create", _int, _address, _address)
+_pthread_setspecific = _declare("pthread_setspecific", _int, ctypes.c_uint, _address)
+
+
+def _check(result: int, what: str) -> None:
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")
+
+
+def map_memory(size: int, protection: int, *, at: int | None = None) -> int:
+    """The address of `size` bytes of fresh private memory; at a fixed address, replacing what is there. OSError."""
+    flags = _MAP_PRIVATE | _MAP_ANONYMOUS | _MAP_NORESERVE | (_MAP_FIXED if at is not None else 0)
+    found = _mmap(at, size, protection, flags, -1, 0)
+    if found is None or found == _FAILED:
+        number = ctypes.get_errno()
+        raise OSError(number, f"cannot map {size} bytes: {os.strerror(number)}")
+    return int(found)
+
+
+def protect(address: int, size: int, protection: int) -> None:
+    """Change the protection of whole pages. OSError."""
+    _check(_mprotect(address, size, protection), f"cannot change the protection of {size} bytes")
+
+
+def unmap(address: int, size: int) -> None:
+    """Give pages back. OSError."""
+    _check(_munmap(address, size), f"cannot unmap {size} bytes")
+
+
+def discard(address: int, size: int) -> None:
+    """Forget the contents of whole private pages: they read as zero afterwards. OSError."""
+    _check(_madvise(address, size, _MADV_DONTNEED), f"cannot discard {size} bytes")
+
+
+def round_up(size: int, unit: int = PAGE) -> int:
+    """The next multiple of `unit`, a power of two."""
+    return (size + unit - 1) & -unit
+
+
+def thread_stack() -> tuple[int, int]:
+    """The lowest address and the size in bytes of the calling thread's native stack. OSError."""
+    attributes = ctypes.create_string_buffer(256)
+    low, size = ctypes.c_size_t(), ctypes.c_size_t()
+    if _pthread_getattr_np(_pthread_self(), attributes):
+        raise OSError("the bounds of the thread's stack are not to be had")
+    _pthread_attr_getstack(attributes, ctypes.byref(low), ctypes.byref(size))
+    _pthread_attr_destroy(attributes)
+    return low.value, size.value
+
+
+def new_thread_key() -> int:
+    """A key for `pthread_setspecific`. OSError."""
+    key = ctypes.c_uint()
+    if _pthread_key_create(ctypes.byref(key), None):
+        raise OSError("no more thread-specific keys are to be had")
+    return key.value
+
+
+def set_thread_specific(key: int, value: int) -> None:
+    """The calling thread's value of a key."""
+    if _pthread_setspecific(key, value):
+        raise OSError("the thread-specific value cannot be set")
+
+
+def function_address(name: str) -> int:
+    """The address of a C function, for machine code to call."""
+    found = ctypes.cast(getattr(_libc, name), ctypes.c_void_p).value
+    assert found is not None
+    return found
+
+
+SA_SIGINFO: Final = 4
+SA_ONSTACK: Final = 0x0800_0000
+SA_NODEFER: Final = 0x4000_0000
+
+
+class SignalAction(ctypes.Structure):
+    """glibc's and musl's `struct sigaction` on 64-bit Linux."""
+
+    _fields_ = (
+        ("handler", ctypes.c_uint64),
+        ("mask", ctypes.c_uint8 * 128),
+        ("flags", ctypes.c_int),
+        ("restorer", ctypes.c_uint64),
+    )
+
+
+def signal_action(number: int) -> SignalAction:
+    """What is installed for a signal."""
+    found = SignalAction()
+    _check(_sigaction(number, None, ctypes.byref(found)), f"cannot read the handler of signal {number}")
+    return found
+
+
+def set_signal_action(number: int, action: SignalAction) -> None:
+    """Install a handler."""
+    _check(_sigaction(number, ctypes.byref(action), None), f"cannot install a handler of signal {number}")
