@@ -130,6 +130,7 @@ class BodyPrinter:
         self._frames: list[_Frame] = []
         self._locals = self._labels = NO_NAMES
         self._blocks = 0
+        self._bound: dict[str, list[int]] = {}  # positions of the open frames with a label, innermost last
         self._nodes: list[Node] = []
         self.handlers: Sequence[Handler] = self._make_handlers()
 
@@ -142,6 +143,7 @@ class BodyPrinter:
         self._locals = locals_
         self._labels = labels
         self._blocks = 0
+        self._bound = {}
 
     def finish(self) -> list[Node]:
         """After each walk: the text."""
@@ -172,9 +174,12 @@ class BodyPrinter:
     def _open(self, text: str, params: Sequence[ValueType], results: Sequence[ValueType], index: int | None) -> None:
         """Print the head of a block; what follows goes inside."""
         loop = text == "loop"
+        position = len(self._frames)
         label = self._labels.identifiers.get(self._blocks)
-        text += self._labels.binding(self._blocks) if label else f" (;@{len(self._frames)};)"
+        text += self._labels.binding(self._blocks) or f" (;@{position};)"
         self._blocks += 1
+        if label is not None:
+            self._bound.setdefault(label, []).append(position)
         if index is not None:
             text += f" (type {self._scope.types.get(index, index)})"
             signature = self._scope.signature(index)
@@ -186,6 +191,8 @@ class BodyPrinter:
     def _close(self, tail: str) -> None:
         """Print the end of a block."""
         frame = self._frames.pop()
+        if frame.label is not None:
+            self._bound[frame.label].pop()
         if not self._folded:
             self._frames[-1].children.append(Group(frame.head, frame.children, tail))
             return
@@ -213,7 +220,7 @@ class BodyPrinter:
     def _label(self, depth: int) -> str:
         position = len(self._frames) - 1 - depth
         label = self._frames[position].label
-        if label and all(frame.label != label for frame in self._frames[position + 1 :]):
+        if label is not None and self._bound[label][-1] == position:
             return label
         return f"{depth} (;@{position};)"
 
