@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         TableType,
         ValueType,
     )
+    from wasmine.validation.generator import Kind, Walk
 
 
 class Context:
@@ -67,7 +68,7 @@ class Context:
         self.imported_memories = 0
         self.imported_globals = 0
         self.imported_tags = 0
-        self.walkers: dict[bool, object] = {}  # the generated walks, by whether they take a visitor
+        self.walkers: dict[Kind, Walk] = {}  # the generated walks, on first use
 
     def heap(self, heap: HeapType) -> HeapType:
         """The closed heap type. IndexError if the type index is unknown."""

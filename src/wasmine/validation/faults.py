@@ -1,0 +1,69 @@
+"""What the rules of validation raise: a broken rule without its place, which the caller adds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wasmine.errors import DecodeError, UnsupportedFeature, ValidationError
+
+if TYPE_CHECKING:
+    from wasmine.errors import WasmineError
+    from wasmine.format.features import Features
+
+
+class Fault(Exception):  # noqa: N818 - never leaves the package
+    """A broken rule. `offset` is the byte offset of the instruction in the binary, once somebody knows it."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.offset: int | None = None
+
+    def public(self, where: str = "", function: int | None = None) -> WasmineError:
+        """The exception that users see."""
+        return ValidationError(self.reason, function=function, offset=self.offset, where=where)
+
+
+class Invalid(Fault):
+    """The module is well-formed but breaks a rule of validation."""
+
+
+class Mismatch(Invalid):
+    """An operand has another type than the instruction expects."""
+
+    def __init__(self, expected: object, found: object) -> None:
+        super().__init__(f"type mismatch: expected {expected}, found {found}")
+        self.expected = expected
+        self.found = found
+
+    def named(self, instruction: str) -> Invalid:
+        """The same fault, with the name of the instruction at fault."""
+        return Invalid(f"type mismatch: {instruction} expected {self.expected}, found {self.found}")
+
+
+class Malformed(Fault):
+    """The bytes of an expression are not instructions."""
+
+    def public(self, where: str = "", function: int | None = None) -> WasmineError:
+        place = where or (f"function {function}" if function is not None else "")
+        return DecodeError(f"{self.reason} (in {place})" if place else self.reason, self.offset)
+
+
+class Disabled(Fault):
+    """The module uses a feature that is switched off."""
+
+    def __init__(self, feature: str, what: str) -> None:
+        self.feature = feature.replace("_", "-")
+        super().__init__(f'feature "{self.feature}" is disabled: {what}')
+
+    def public(self, where: str = "", function: int | None = None) -> WasmineError:
+        place = where or (f"function {function}" if function is not None else "")
+        if self.offset is not None:
+            place += f"{', ' if place else ''}at offset {self.offset:#x}"
+        return UnsupportedFeature(self.feature, f"{self.reason} (in {place})" if place else self.reason)
+
+
+def require(features: Features, feature: str, what: str) -> None:
+    """Raise `Disabled` unless the feature (a field of `Features`) is on; `what` needs it."""
+    if not getattr(features, feature):
+        raise Disabled(feature, what)
