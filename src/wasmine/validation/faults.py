@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from wasmine.format.features import Features
 
 
-class Fault(Exception):  # noqa: N818 - never leaves the package
+class Fault(Exception):
     """A broken rule. `offset` is the byte offset of the instruction in the binary, once somebody knows it."""
 
     def __init__(self, reason: str) -> None:

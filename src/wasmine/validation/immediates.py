@@ -153,7 +153,7 @@ def value_type(context: Context, it: Bytes, first: int) -> ValueType:
     if first in NUMBER_TYPES:
         closing.value(context, NUMBER_TYPES[first])
         return NUMBER_TYPES[first]
-    if first == REF or first == REF_NULL:
+    if first in (REF, REF_NULL):
         return ref_type(context, it, nullable=first == REF_NULL)
     if first in HEAPS:
         type_ = RefType(True, HEAPS[first])

@@ -11,12 +11,10 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias
 from wasmine.format.instructions import INSTRUCTIONS
 from wasmine.format.types import (
     ANYREF,
-    EXNREF,
     EXTERNREF,
     FUNCREF,
     I32,
     ArrayType,
-    DefinedType,
     FieldType,
     FuncType,
     Heap,
@@ -29,7 +27,7 @@ from wasmine.format.types import (
 )
 from wasmine.validation import closing
 from wasmine.validation.faults import Disabled, Invalid, Malformed, Mismatch, require
-from wasmine.validation.operands import BOTTOM_REF, Bottom, check, check_all, pop, pop_all, pop_ref
+from wasmine.validation.operands import Bottom, check, check_all, pop, pop_all, pop_ref
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -239,7 +237,7 @@ def ref_func(context: Context, stack: Stack, index: int) -> None:
         raise Invalid(f"unknown function {index}: the module has {len(context.functions)}")
     if index not in context.declared:
         raise Invalid(
-            f"undeclared function reference: function {index} is not exported and no global, table or element segment names it"
+            f"undeclared function reference: function {index} is not exported, and no global or element segment names it"
         )
     stack.append(context.functions[index].ref)
 

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 LETTERS: Final = {"i": "i32", "I": "i64", "f": "f32", "F": "f64", "v": "v128", "a": "at"}
 
 # Immediates that are one unsigned number.
-_NUMBERS: Final = frozenset("label func type table local global tag elem data field memory count".split())
+_NUMBERS: Final = frozenset(
+    ("label", "func", "type", "table", "local", "global", "tag", "elem", "data", "field", "memory", "count")
+)
 
 _READ: Final = """
     for {v} in it: break
@@ -309,14 +311,13 @@ _CONSTANT: Final = {
     "ref.func": "constant_ref_func(m, st, i)",
 }
 CONSTANT_NAMES: Final = frozenset(
-    """
-    end i32.const i64.const f32.const f64.const v128.const ref.null ref.func global.get
-    i32.add i32.sub i32.mul i64.add i64.sub i64.mul
-    ref.i31 struct.new struct.new_default array.new array.new_default array.new_fixed
-    any.convert_extern extern.convert_any
-    """.split()
+    (
+        *("end", "i32.const", "i64.const", "f32.const", "f64.const", "v128.const"),
+        *("ref.null", "ref.func", "ref.i31", "any.convert_extern", "extern.convert_any", "global.get"),
+        *("i32.add", "i32.sub", "i32.mul", "i64.add", "i64.sub", "i64.mul"),
+        *("struct.new", "struct.new_default", "array.new", "array.new_default", "array.new_fixed"),
+    )
 )
-EXTENDED_CONST_NAMES: Final = frozenset("i32.add i32.sub i32.mul i64.add i64.sub i64.mul".split())
 
 # What a visitor gets beyond the immediates.
 _EXTRA_ARGUMENTS: Final = dict.fromkeys(

@@ -72,9 +72,7 @@ def walk_function(context: Context, index: int, visitor: Visitor | None = None) 
             walk = _walk(context, Kind.VISITED_BODY)
             walk(context, it, loc, var, signature.results, ctl, visitor.handlers, _unreachable_handlers(visitor))
     except (Fault, IndexError):
-        fault = _locate(
-            context, Kind.VISITED_BODY, body, lambda: _locals(context, signature, code), signature.results
-        )
+        fault = _locate(context, Kind.VISITED_BODY, body, lambda: _locals(context, signature, code), signature.results)
         if fault is None:
             raise  # the visitor's own error
         raise fault.public(function=index) from None
