@@ -23,10 +23,9 @@ if TYPE_CHECKING:
 class Context:
     """A module with closed types. Every list is a whole index space: imports first, then what the module defines.
 
-    `functions` and `tags` are their defined types, `elements` the types of element segments. `imports` are the closed
-    types of the imports in order: a `DefinedType` for a function, ("tag", type) is not needed since `tags` has it.
-    `declared` are the functions that `ref.func` may name in bodies. `data_count` is the number of data segments that
-    bodies may name: None where the module has no data count section.
+    `functions` and `tags` are their defined types, `elements` the types of element segments. `declared` are the
+    functions that `ref.func` may name in bodies. `data_count` is the number of data segments that bodies may name: None
+    where the module has no data count section.
     """
 
     __slots__ = (

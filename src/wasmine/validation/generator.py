@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 from wasmine.format.instructions import INSTRUCTIONS, SLOTS
 from wasmine.format.types import EXNREF, F32, F64, I32, I64, V128, NumberType
 from wasmine.validation import immediates, operands, rules
-from wasmine.validation.templates import CONSTANT_NAMES, indented
+from wasmine.validation.templates import CONSTANT_NAMES, EXTENDED_CONST_NAMES, indented
 from wasmine.validation.templates import source as template_source
 
 if TYPE_CHECKING:
@@ -83,10 +83,9 @@ _RARE: Final = 0.1
 
 # A slot that no instruction has, for unknown prefixed opcodes.
 _ILLEGAL: Final = SLOTS
-_SLOTS_OF_PREFIXED: Final = {i.opcode: i.slot for i in INSTRUCTIONS if i.prefix}
 _PREFIXES: Final = sorted({i.prefix for i in INSTRUCTIONS if i.prefix})
 
-_HEAD: Final = '''\
+_WALK: Final = '''\
 def walk(m, it, loc, var, res, ctl, V=None, silent=None, visible=0):
     """The walk of {kind}."""
     signatures = m.signatures
@@ -98,20 +97,25 @@ def walk(m, it, loc, var, res, ctl, V=None, silent=None, visible=0):
     ctl.append((None, None, V, res, 2, ()))
     for op in it:
         k = group_of[op]
-'''
-_TAIL: Final = """
+{tree}
     else:
         no_end()
     if length_hint(it): leftover(length_hint(it))
-"""
-_PREFIXED: Final = """\
-p = op
-for i in it: break
-else: truncated()
-if i > 127: i = unsigned_32(it, i)
-op = SLOTS_OF_PREFIXED.get(p << 16 | i, ILLEGAL)
-k = group_of[op]
-"""
+'''
+# The prefixed instructions have a function each per prefix, made only when the first of them is met.
+_CALL_PREFIXED: Final = "prefixed[op](m, it, st, ctl, V)"
+_PREFIXED: Final = '''\
+def prefixed(m, it, st, ctl, V):
+    """One instruction with prefix {prefix:#x}, in {kind}."""
+    address_0 = m.memories[0].address if m.memories else NO_MEMORY
+    i32, i64, f32, f64, v128 = I32, I64, F32, F64, V128
+    for i in it: break
+    else: truncated()
+    if i > 127: i = unsigned_32(it, i)
+    op = SLOT_OF.get(i, ILLEGAL)
+    k = GROUPS[op]
+{tree}
+'''
 _NAMESPACE: Final[dict[str, object]] = {
     name: value for module in (immediates, operands, rules) for name, value in vars(module).items() if name[0] != "_"
 } | {
@@ -127,7 +131,6 @@ _NAMESPACE: Final[dict[str, object]] = {
     "inline_results": {type_.code: (type_,) for type_ in (I32, I64, F32, F64)},
     "length_hint": length_hint,
     "ILLEGAL": _ILLEGAL,
-    "SLOTS_OF_PREFIXED": _SLOTS_OF_PREFIXED,
 }
 
 
@@ -139,42 +142,57 @@ class _Group(NamedTuple):
     slots: list[int]
 
 
+@lru_cache(maxsize=64)
 def walk(features: Features, kind: Kind) -> Walk:
     """The walk for these features."""
-    return _build(features, kind)
+    return _function(features, kind, 0)
 
 
-@lru_cache(maxsize=64)
-def _build(features: Features, kind: Kind) -> Walk:
-    text, groups = _generate(features, kind)
+class _Prefixed(dict[int, Any]):
+    """The functions for prefixed instructions, by prefix."""
+
+    def __init__(self, features: Features, kind: Kind) -> None:
+        super().__init__()
+        self._features = features
+        self._kind = kind
+
+    def __missing__(self, prefix: int) -> Any:
+        function = self[prefix] = _function(self._features, self._kind, prefix)
+        return function
+
+
+def _function(features: Features, kind: Kind, prefix: int) -> Any:
+    """The generated function for the instructions with this prefix; prefix 0: the walk itself."""
+    text, groups = _generate(features, kind, prefix)
     namespace: dict[str, Any] = {**_NAMESPACE, "GROUPS": groups}
-    exec(compile(text, f"<typed walk: {kind.value}>", "exec"), namespace)
-    return namespace["walk"]  # type: ignore[no-any-return]
+    if prefix:
+        namespace["SLOT_OF"] = {i.opcode & 0xFFFF: i.slot for i in INSTRUCTIONS if i.prefix == prefix}
+    else:
+        namespace["prefixed"] = _Prefixed(features, kind)
+    exec(compile(text, f"<typed walk of {kind.value}, prefix {prefix:#x}>", "exec"), namespace)
+    return namespace["prefixed" if prefix else "walk"]
 
 
-def source(features: Features, kind: Kind) -> str:
-    """The Python source of the walk for these features."""
-    return _generate(features, kind)[0]
+def source(features: Features, kind: Kind, prefix: int = 0) -> str:
+    """The Python source of the walk for these features, or of its part for the instructions with a prefix."""
+    return _generate(features, kind, prefix)[0]
 
 
-def _generate(features: Features, kind: Kind) -> tuple[str, list[int]]:
+def _generate(features: Features, kind: Kind, prefix: int) -> tuple[str, list[int]]:
     """The source, and the number of each slot's group."""
-    single = [i for i in INSTRUCTIONS if not i.prefix]
-    prefixed = [i for i in INSTRUCTIONS if i.prefix]
+    groups = _groups([i for i in INSTRUCTIONS if i.prefix == prefix], features, kind)
+    if not prefix:
+        groups.append(_Group(2.0, [_CALL_PREFIXED], _PREFIXES))
+    groups.sort(key=lambda group: -group.weight)
     refuse = "not_constant" if kind is Kind.CONSTANT else "refuse"
-
-    inner = _groups(prefixed, features, kind)
-    inner.append(_Group(_RARE, [f"{refuse}(op, p, i)"], []))
-    group_of = [0] * (SLOTS + 1)
-    numbered = _number(inner, group_of, range(256, SLOTS + 1))
-    nested = [*_PREFIXED.splitlines(), *_tree(numbered, 0)]
-
-    outer = _groups(single, features, kind)
-    outer.append(_Group(sum(group.weight for group in inner), nested, _PREFIXES))
-    outer.append(_Group(_RARE, [f"{refuse}(op, op, -1)"], []))
-    numbered = _number(outer, group_of, range(256))
-    text = _HEAD.format(kind=kind.value) + indented(list(_tree(numbered, 0)), 2) + _TAIL
-    return text, group_of
+    groups.append(_Group(_RARE, [f"{refuse}(op, {f'{prefix}, i' if prefix else 'op, -1'})"], []))
+    group_of = [len(groups) - 1] * (SLOTS + 1)
+    for number, group in enumerate(groups):
+        for slot in group.slots:
+            group_of[slot] = number
+    template, depth = (_PREFIXED, 1) if prefix else (_WALK, 2)
+    tree = indented(list(_tree(groups, 0)), depth)
+    return template.format(kind=kind.value, prefix=prefix, tree=tree), group_of
 
 
 def _groups(instructions: Sequence[Instruction], features: Features, kind: Kind) -> list[_Group]:
@@ -191,21 +209,17 @@ def _groups(instructions: Sequence[Instruction], features: Features, kind: Kind)
 
 
 def _known(instruction: Instruction, features: Features, kind: Kind) -> bool:
-    if kind is Kind.CONSTANT and instruction.name not in CONSTANT_NAMES:
-        return False
-    return not instruction.feature or bool(getattr(features, instruction.feature))
-
-
-def _number(groups: list[_Group], group_of: list[int], slots: range) -> list[_Group]:
-    """The groups, most frequent first; enters their numbers for these slots. Slots of no group are the last one's."""
-    *known, refused = groups
-    known.sort(key=lambda group: -group.weight)
-    for slot in slots:
-        group_of[slot] = len(known)
-    for number, group in enumerate(known):
-        for slot in group.slots:
-            group_of[slot] = number
-    return [*known, refused]
+    """Whether the walk has the instruction; the others are refused."""
+    needs = [instruction.feature]
+    if kind is Kind.CONSTANT:
+        if instruction.name not in CONSTANT_NAMES:
+            return False
+        if instruction.name in EXTENDED_CONST_NAMES:
+            needs = ["extended_const"]
+    elif instruction.name == "throw":
+        # The legacy exceptions have it too.
+        needs.append("legacy_exceptions")
+    return any(not feature or getattr(features, feature) for feature in needs)
 
 
 def _tree(groups: Sequence[_Group], first: int) -> Iterator[str]:

@@ -63,6 +63,12 @@ _READ_BLOCK: Final = """
     else:
         ps, rs, ti = block_type(m, it, i)
 """
+# What must be checked of an index where the signature is fixed; memories come first.
+_CHECKS: Final = {
+    "memory": "at = address(m, {v})",
+    "data": "data(m, {v})",
+    "elem": "element(m, {v})",
+}
 # The other immediates: the source that reads one, and the arguments that a visitor gets.
 _READS: Final = {
     "block": (_READ_BLOCK, "ps, rs, ti"),
@@ -310,11 +316,11 @@ _CONSTANT: Final = {
     "global.get": "constant_global(m, st, i, visible)",
     "ref.func": "constant_ref_func(m, st, i)",
 }
-CONSTANT_NAMES: Final = frozenset(
+EXTENDED_CONST_NAMES: Final = frozenset(("i32.add", "i32.sub", "i32.mul", "i64.add", "i64.sub", "i64.mul"))
+CONSTANT_NAMES: Final = EXTENDED_CONST_NAMES | frozenset(
     (
         *("end", "i32.const", "i64.const", "f32.const", "f64.const", "v128.const"),
         *("ref.null", "ref.func", "ref.i31", "any.convert_extern", "extern.convert_any", "global.get"),
-        *("i32.add", "i32.sub", "i32.mul", "i64.add", "i64.sub", "i64.mul"),
         *("struct.new", "struct.new_default", "array.new", "array.new_default", "array.new_fixed"),
     )
 )
@@ -404,6 +410,7 @@ def _replace_top(found: str, result: str) -> Iterator[str]:
 def _reads(instruction: Instruction) -> tuple[list[str], list[str]]:
     """The source that reads the immediates, and the arguments for a visitor."""
     source: list[str] = []
+    checks: list[str] = []
     arguments: list[str] = []
     names = iter("ij")
     for kind, bound in instruction.immediates:
@@ -415,17 +422,13 @@ def _reads(instruction: Instruction) -> tuple[list[str], list[str]]:
             # After a memory access's immediates comes a lane; the names of indices are free.
             name = next(names) if kind == "lane" else "i"
         source += _lines(text.format(v=name, bound=bound))
-        if kind == "memory" and instruction.params is not None:
-            source.append(f"at = address(m, {name})")
         if kind == "memarg" and instruction.is_atomic:
-            source.append(f"if a != {bound}: unnatural(a, {bound})")
-        if kind == "data" and instruction.params is not None:
-            source.append(f"data(m, {name})")
-        if kind == "elem" and instruction.params is not None:
-            source.append(f"element(m, {name})")
+            checks.append(f"if a != {bound}: unnatural(a, {bound})")
+        elif instruction.params is not None and kind in _CHECKS:
+            checks.append(_CHECKS[kind].format(v=name))
         if given:
             arguments.append(given.format(v=name))
-    return source, arguments
+    return [*source, *sorted(checks)], arguments
 
 
 def source(instruction: Instruction, *, visiting: bool, constant: bool = False) -> list[str]:
