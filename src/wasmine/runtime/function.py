@@ -53,10 +53,6 @@ class Function(ABC):
         return self.name
 
     @property
-    def __qualname__(self) -> str:
-        return self.name
-
-    @property
     def __signature__(self) -> inspect.Signature:
         from wasmine.runtime.host import python_signature
 
