@@ -1,0 +1,144 @@
+"""`poll_oneoff`: waiting for the first of many things."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from wasmine.wasi.clocks import SECOND
+from wasmine.wasi.errno import Errno, WasiError, from_os_error
+from wasmine.wasi.layout import (
+    EVENT,
+    SUBSCRIPTION,
+    SUBSCRIPTION_BODY,
+    SUBSCRIPTION_CLOCK,
+    SUBSCRIPTION_FD,
+    EventType,
+    SubclockFlags,
+)
+from wasmine.wasi.process import now
+from wasmine.wasi.rights import Rights
+
+if TYPE_CHECKING:
+    from struct import Struct
+
+    from wasmine.wasi.guest_memory import GuestMemory
+    from wasmine.wasi.system import WASI
+
+# Each costs the host about a microsecond. Far more than a guest can have descriptors.
+MOST_SUBSCRIPTIONS = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How subscriptions lie in memory: the size of one, and what a clock's consists of."""
+
+    size: int = SUBSCRIPTION.size
+    clock: Struct = SUBSCRIPTION_CLOCK
+
+
+PREVIEW1 = Layout()
+
+
+@dataclass(slots=True)
+class Subscription:
+    """One thing waited for. `due` is the time left for a clock, in nanoseconds; `fileno` what the host can wait on.
+
+    `error` is set, or `ready`, where there is nothing to wait for.
+    """
+
+    userdata: int
+    type: int
+    due: int | None = None
+    fileno: int | None = None
+    ready: bool = False
+    available: int = 0
+    error: Errno = Errno.SUCCESS
+
+
+def poll_oneoff(
+    system: WASI,
+    memory: GuestMemory,
+    subscriptions: int,
+    events: int,
+    count: int,
+    result: int,
+    *,
+    layout: Layout = PREVIEW1,
+) -> None:
+    if not count or count > MOST_SUBSCRIPTIONS:
+        raise WasiError(Errno.INVAL)
+    memory.slice(subscriptions, count * layout.size)
+    memory.slice(events, count * EVENT.size)
+    memory.slice(result, 4)
+    wanted = [_read(system, memory, subscriptions + number * layout.size, layout) for number in range(count)]
+    happened = _wait(system, wanted)
+    for number, event in enumerate(happened):
+        memory.pack(EVENT, events + number * EVENT.size, event.userdata, event.error, event.type, event.available, 0)
+    memory.write_u32(result, len(happened))
+
+
+def _read(system: WASI, memory: GuestMemory, address: int, layout: Layout) -> Subscription:
+    """A subscription; what is wrong with it becomes its event."""
+    userdata, type = memory.unpack(SUBSCRIPTION, address)
+    found = Subscription(userdata, type)
+    try:
+        if type == EventType.CLOCK:
+            found.due = _due(system, *memory.unpack(layout.clock, address + SUBSCRIPTION_BODY))
+        elif type in (EventType.FD_READ, EventType.FD_WRITE):
+            _subscribe(system, found, *memory.unpack(SUBSCRIPTION_FD, address + SUBSCRIPTION_BODY))
+        else:
+            raise WasiError(Errno.INVAL)
+    except WasiError as error:
+        found.error = error.errno
+    except OSError as error:
+        found.error = from_os_error(error)
+    return found
+
+
+def _due(system: WASI, clock: int, timeout: int, precision: int, flags: int) -> int:
+    """How long a clock subscription waits from now, in nanoseconds; 0 if its time has come."""
+    if flags & ~SubclockFlags.all():
+        raise WasiError(Errno.INVAL)
+    reading = now(system, clock)
+    return max(timeout - reading, 0) if flags & SubclockFlags.ABSTIME else timeout
+
+
+def _subscribe(system: WASI, found: Subscription, fd: int) -> None:
+    descriptor = system.descriptors.get(fd)
+    reading = found.type == EventType.FD_READ
+    descriptor.require(Rights.POLL_FD_READWRITE)
+    found.fileno = descriptor.read_fileno() if reading else descriptor.write_fileno()
+    found.ready = found.fileno is None
+    found.available = descriptor.available() if reading else 1
+
+
+def _wait(system: WASI, wanted: list[Subscription]) -> list[Subscription]:
+    """Those that happened first, at least one; in the order of the subscriptions."""
+    at_once = any(each.ready or each.error or each.due == 0 for each in wanted)
+    delays = [each.due for each in wanted if each.due is not None]
+    delay = 0 if at_once else min(delays, default=None)
+    readers = {each.fileno for each in wanted if each.fileno is not None and each.type == EventType.FD_READ}
+    writers = {each.fileno for each in wanted if each.fileno is not None and each.type == EventType.FD_WRITE}
+    readable: set[int] = set()
+    writable: set[int] = set()
+    if readers or writers:
+        # Where time is fake it stands still while the host is asked.
+        patience = delay if system.clock.real else 0 if delay is not None else None
+        readable, writable = system.waiting.wait(readers, writers, None if patience is None else patience / SECOND)
+        if not (readable or writable) and delay and not system.clock.real:
+            system.clock.sleep(delay, system.waiting)
+    elif delay:
+        system.clock.sleep(delay, system.waiting)
+    else:
+        system.waiting.check()
+    woken = not at_once and not (readable or writable)
+    return [each for each in wanted if _happened(each, readable, writable, delay if woken else 0)]
+
+
+def _happened(each: Subscription, readable: set[int], writable: set[int], passed: int | None) -> bool:
+    if each.ready or each.error:
+        return True
+    if each.due is not None:
+        return passed is not None and each.due <= passed
+    return each.fileno is not None and each.fileno in (readable if each.type == EventType.FD_READ else writable)
