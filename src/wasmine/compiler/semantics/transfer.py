@@ -1,0 +1,38 @@
+"""What moves values about: constants, moves between registers and places in memory, selection by a value."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from wasmine.compiler.semantics.builder import LLVM_TYPES, Builder, Meaning, internal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_LETTERS = {"i32": "i", "i64": "I", "f32": "f", "f64": "F", "v128": "v"}
+
+
+def meanings() -> Iterator[tuple[str, Meaning]]:
+    """The family's meanings. The operand of a `const` is the constant itself."""
+    for name, letter in _LETTERS.items():
+        yield internal(f"{name}.const", f"{letter} -> {letter}", _same)
+    for name, letter in _LETTERS.items():
+        yield internal(f"{name}.move!", f"{letter} -> {letter}", _same)
+        if letter != "i":
+            # References and i32s are selected as i64s: their registers hold zeros above.
+            yield internal(f"{name}.select!", f"{letter}{letter}i -> {letter}", partial(_select, LLVM_TYPES[letter]))
+    # A constant that does not fit in 32 bits with a sign.
+    yield internal("i64.const_wide!", "I -> I", _same)
+    # The two vector constants that need no memory; the first is also the f32 and f64 zero.
+    yield internal("v128.zero!", " -> v", lambda b: "zeroinitializer")
+    yield internal("v128.ones!", " -> v", lambda b: "<i64 -1, i64 -1>")
+
+
+def _same(b: Builder, x: str) -> str:
+    return x
+
+
+def _select(type: str, b: Builder, x: str, y: str, condition: str) -> str:
+    holds = b.let(f"icmp ne i32 {condition}, 0")
+    return b.let(f"select i1 {holds}, {type} {x}, {type} {y}")
