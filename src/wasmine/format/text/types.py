@@ -82,11 +82,18 @@ class TypeCursor(Cursor):
                 raise self.error(f"duplicate {space.kind} ${shortened(identifier)}: the name is taken already")
             space.identifiers[identifier] = index
             self.at += 1
-        name = self.annotated_name(space.kind) or identifier
+        name = self.annotated_name(space.kind)
+        if name is None:
+            name = identifier
         if name is not None:
             space.names[index] = name
         space.count += 1
         return index
+
+    def at_name(self) -> bool:
+        """Whether an identifier or a `@name` annotation comes next."""
+        annotations = self.source.annotations.get(self.at, ())
+        return self.tokens[self.at][:1] == "$" or any(annotation.name == "name" for annotation in annotations)
 
     def annotated_name(self, kind: str) -> str | None:
         """The name in `(@name "...")`, if that comes next."""
@@ -176,7 +183,7 @@ class TypeCursor(Cursor):
         params: list[ValueType] = []
         results: list[ValueType] = []
         while self.opens("param"):
-            if name is not None and self.tokens[self.at][:1] == "$":
+            if name is not None and self.at_name():
                 name(len(params))
                 params.append(self.value_type())
                 self.close()
@@ -292,7 +299,7 @@ class TypeCursor(Cursor):
         fields: list[FieldType] = []
         space = self.fields[index] = Space("field")
         while self.opens("field"):
-            if self.tokens[self.at][:1] == "$":
+            if self.at_name():
                 self.declare(space)
                 fields.append(self._field_type())
                 self.close()
