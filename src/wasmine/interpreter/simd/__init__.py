@@ -18,9 +18,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from functools import cache
+from functools import lru_cache
 from typing import Any, Final
 
+from wasmine.format.instructions import BY_NAME
 from wasmine.interpreter import bits
 from wasmine.interpreter.simd import floating, integer, lanes, lanewise, relaxed
 
@@ -41,6 +42,8 @@ NAMES: Final[dict[str, Any]] = {
 }
 """What expressions refer to."""
 
+_GLOBALS: Final = dict(NAMES)  # `eval` adds builtins
+
 
 def _template(name: str, immediates: tuple[int | bytes, ...]) -> str | None:
     """The expression in `a`, `b`, `c`."""
@@ -58,14 +61,15 @@ def expression(name: str, *immediates: int | bytes) -> str | None:
     )
 
 
-@cache
+@lru_cache(maxsize=4096)  # there are endlessly many shuffles
 def function(name: str, *immediates: int | bytes) -> Callable[..., Any]:
     """The function of an instruction. KeyError if it is no instruction of ours."""
     template = _template(name, immediates)
     if template is None:
         return lanewise.compiled(relaxed.COUNTERPARTS.get(name, name))
-    operands = ", ".join(operand for operand in "abc" if re.search(rf"\b{operand}\b", template))
-    made: Callable[..., Any] = eval(compile(f"lambda {operands}: {template}", f"<{name}>", "eval"), NAMES)
+    params = BY_NAME[name].params or ""
+    operands = ", ".join("abc"[: len(params) - ("store" in name)])
+    made: Callable[..., Any] = eval(compile(f"lambda {operands}: {template}", f"<{name}>", "eval"), _GLOBALS)
     return made
 
 
