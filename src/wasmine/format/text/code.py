@@ -20,7 +20,7 @@ from wasmine.format.text.lexer import shortened
 from wasmine.format.text.types import Space, TypeCursor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from wasmine.format.instructions import Instruction
     from wasmine.format.text.lexer import Source
@@ -438,7 +438,7 @@ class CodeCursor(TypeCursor):
 
     def _lanes(self) -> bytes:
         """The sixteen lanes of a shuffle."""
-        lanes = self._run(literals.is_integer)
+        lanes = self.run(literals.is_integer)
         if len(lanes) != 16:
             raise self.error(f"invalid lane length: expected 16 lane indices, found {len(lanes)}")
         result = bytearray()
@@ -463,32 +463,6 @@ class CodeCursor(TypeCursor):
             raise self.unexpected("a number")
         self.at += 1
         return value.to_bytes(bits // 8, "little")
-
-    def vector(self) -> bytes:
-        """The shape and the lanes of a `v128.const`."""
-        shape = literals.SHAPES.get(self.tokens[self.at])
-        if shape is None:
-            raise self.unexpected("a shape such as i32x4")
-        literal, bits = shape
-        self.at += 1
-        lanes = self._run(literals.is_float)
-        if len(lanes) != 128 // bits:
-            raise self.error(f"wrong number of lane literals: expected {128 // bits}, found {len(lanes)}")
-        result = b""
-        for lane in lanes:
-            value = literal(lane, bits)
-            if value is None:
-                raise self.unexpected("an integer")
-            result += (value & (1 << bits) - 1).to_bytes(bits // 8, "little")
-            self.at += 1
-        return result
-
-    def _run(self, belongs: Callable[[str], object]) -> Sequence[str]:
-        """The tokens that come next and belong together, not accepted yet."""
-        end = self.at
-        while belongs(self.tokens[end]):
-            end += 1
-        return self.tokens[self.at : end]
 
     def _cast(self) -> bytes:
         """The immediates of `br_on_cast` and `br_on_cast_fail`."""

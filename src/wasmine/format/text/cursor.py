@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 from wasmine.format.text import literals
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from wasmine.errors import DecodeError
     from wasmine.format.text.lexer import Source
 
@@ -118,3 +120,29 @@ class Cursor:
             parts.append(part)
             self.at += 1
         return b"".join(parts)
+
+    def vector(self) -> bytes:
+        """The shape and the lanes of a `v128.const`."""
+        shape = literals.SHAPES.get(self.tokens[self.at])
+        if shape is None:
+            raise self.unexpected("a shape such as i32x4")
+        literal, bits = shape
+        self.at += 1
+        lanes = self.run(literals.is_float)
+        if len(lanes) != 128 // bits:
+            raise self.error(f"wrong number of lane literals: expected {128 // bits}, found {len(lanes)}")
+        result = b""
+        for lane in lanes:
+            value = literal(lane, bits)
+            if value is None:
+                raise self.unexpected("an integer")
+            result += (value & (1 << bits) - 1).to_bytes(bits // 8, "little")
+            self.at += 1
+        return result
+
+    def run(self, belongs: Callable[[str], object]) -> list[str]:
+        """The tokens that come next and belong together, not accepted yet."""
+        end = self.at
+        while belongs(self.tokens[end]):
+            end += 1
+        return self.tokens[self.at : end]

@@ -10,8 +10,9 @@ from __future__ import annotations
 import math
 import re
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 from wasmine.errors import DecodeError
 
@@ -169,8 +170,10 @@ def _narrowed(value: float) -> int:
         return F32_FORMAT.infinity
 
 
+Number: TypeAlias = Callable[[str, int], int | None]
+
 # The shapes of vectors: what their lanes are, and how many bits these have.
-SHAPES: Final = {
+SHAPES: Final[dict[str, tuple[Number, int]]] = {
     "i8x16": (integer, 8),
     "i16x8": (integer, 16),
     "i32x4": (integer, 32),

@@ -97,11 +97,18 @@ class ModuleParser(CodeCursor):
         except DecodeError as error:
             raise self.placed(error) from None
 
+    def contents(self) -> ModuleSyntax:
+        """The module of which an identifier and fields come next, up to its closing parenthesis or the end of the text."""
+        try:
+            return self._contents()
+        except DecodeError as error:
+            raise self.placed(error) from None
+
     def _module(self) -> ModuleSyntax:
-        start = self.at
         if not self.opens("module"):
-            return self._syntax(start)
-        self._names.module = self.identifier()
+            return self._contents()
+        start = self.at
+        self.identifier()
         if self.accepts("binary"):
             from wasmine.format.reader import read
 
@@ -112,10 +119,16 @@ class ModuleParser(CodeCursor):
             quoted = self.strings()
             self.close()
             return parse_quoted(quoted)
-        self._names.module = self.annotated_name("module") or self._names.module
-        syntax = self._syntax(start)
+        self.at = start
+        syntax = self._contents()
         self.close()
         return syntax
+
+    def _contents(self) -> ModuleSyntax:
+        start = self.at
+        identifier = self.identifier()
+        self._names.module = self.annotated_name("module") or identifier
+        return self._syntax(start)
 
     def _syntax(self, start: int) -> ModuleSyntax:
         """The module whose fields come next; `start` is where its annotations begin."""
@@ -126,7 +139,7 @@ class ModuleParser(CodeCursor):
             self.define_types()
         for field in fields:
             self.at = field + 1
-            _FIELDS[self.tokens[field]](self)
+            FIELDS[self.tokens[field]](self)
             self.close()
         self.at = end
         self._check_annotations(start, end)
@@ -371,7 +384,7 @@ class ModuleParser(CodeCursor):
         """The locals that are declared next, as runs of the same type."""
         types: list[ValueType] = []
         while self.opens("local"):
-            if self.tokens[self.at][:1] == "$":
+            if self.at_name():
                 self.declare(space)
                 types.append(self.value_type())
                 self.close()
@@ -531,7 +544,7 @@ _DECLARATIONS: Final[dict[str, Callable[[ModuleParser], None]]] = {
 }
 
 # The second reading of each field but types, after its keyword, up to its closing parenthesis.
-_FIELDS: Final[dict[str, Callable[[ModuleParser], None]]] = {
+FIELDS: Final[dict[str, Callable[[ModuleParser], None]]] = {
     "import": ModuleParser._import,
     "func": ModuleParser._function,
     "table": ModuleParser._table,
