@@ -438,14 +438,14 @@ class CodeCursor(TypeCursor):
 
     def _lanes(self) -> bytes:
         """The sixteen lanes of a shuffle."""
-        lanes = self.run(literals.is_integer)
+        lanes = self.numbers()
         if len(lanes) != 16:
             raise self.error(f"invalid lane length: expected 16 lane indices, found {len(lanes)}")
         result = bytearray()
         for lane in lanes:
             value = literals.natural(lane, 8)
             if value is None:
-                raise self.error(f"i8 constant out of range: a lane index has no sign, found {shortened(lane)}")
+                raise self.error(f"i8 constant out of range: expected a lane index, found {shortened(lane)}")
             result.append(value)
             self.at += 1
         return bytes(result)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from wasmine.format.text import literals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from wasmine.errors import DecodeError
     from wasmine.format.text.lexer import Source
 
 
 INDEX_STARTS: Final = frozenset("$0123456789")
+
+_looks_like_a_number = re.compile("[+-]?(?:[_.0-9]|inf|nan)").match
 
 
 class Cursor:
@@ -128,21 +129,21 @@ class Cursor:
             raise self.unexpected("a shape such as i32x4")
         literal, bits = shape
         self.at += 1
-        lanes = self.run(literals.is_float)
+        lanes = self.numbers()
         if len(lanes) != 128 // bits:
             raise self.error(f"wrong number of lane literals: expected {128 // bits}, found {len(lanes)}")
         result = b""
         for lane in lanes:
             value = literal(lane, bits)
             if value is None:
-                raise self.unexpected("an integer")
+                raise self.unexpected("an integer" if literal is literals.integer else "a number")
             result += (value & (1 << bits) - 1).to_bytes(bits // 8, "little")
             self.at += 1
         return result
 
-    def run(self, belongs: Callable[[str], object]) -> list[str]:
-        """The tokens that come next and belong together, not accepted yet."""
+    def numbers(self) -> list[str]:
+        """The tokens that come next and look like numbers, not accepted yet."""
         end = self.at
-        while belongs(self.tokens[end]):
+        while _looks_like_a_number(self.tokens[end]):
             end += 1
         return self.tokens[self.at : end]

@@ -262,7 +262,7 @@ class ModuleParser(CodeCursor):
 
     def _check_import_order(self) -> None:
         if self._defined is not None:
-            raise self.error(f"import after {self._defined}: imports must come before all definitions")
+            raise self.error(f"import after {_DEFINED[self._defined]}: imports must come before all definitions")
 
     def _declare_definition(self) -> None:
         """A function, table, memory, global or tag, which may be an import all the same."""
@@ -525,6 +525,7 @@ def parse_quoted(quoted: bytes) -> ModuleSyntax:
     return parse_module(text)
 
 
+_DEFINED: Final = {kind: str(kind) for kind in Kind} | {Kind.FUNC: "function"}
 _KINDS: Final = {str(kind): kind for kind in Kind}
 
 # The first reading of each field, from its keyword on, as far as needed to know its index and identifier.

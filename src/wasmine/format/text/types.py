@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 HEAPS: Final = {str(heap): heap for heap in Heap}
 _VALUES: Final[dict[str, ValueType]] = {str(type_): type_ for type_ in NUMBER_TYPES.values()} | SHORTHANDS
 _PACKED: Final = {str(packed): packed for packed in Packed}
+_PARTS_OF_TYPE_USES: Final = frozenset({"type", "param", "result"})
 
 
 class Space:
@@ -191,6 +192,9 @@ class TypeCursor(Cursor):
                 params += self.value_types()
         while self.opens("result"):
             results += self.value_types()
+        if self.tokens[self.at] == "(" and self.tokens[self.at + 1] in _PARTS_OF_TYPE_USES:
+            self.at += 1
+            raise self.unexpected("nothing more of the type, whose parts are (type, (param and (result in this order")
         return FuncType(tuple(params), tuple(results))
 
     def explicit_type(self) -> int | None:
@@ -336,13 +340,13 @@ class TypeCursor(Cursor):
     def table_type(self, address: NumberType | None = None) -> TableType:
         """A table type, of which the address type may have been read."""
         address = address or self.address_type()
-        limits = self._limits(address)
+        limits = self._limits()
         return TableType(self.ref_type(), limits, address)
 
     def memory_type(self, address: NumberType | None = None) -> MemoryType:
         """A memory type, of which the address type may have been read."""
         address = address or self.address_type()
-        limits = self._limits(address)
+        limits = self._limits()
         shared = self.accepts("shared")
         return MemoryType(limits, shared, address, self.page_size())
 
@@ -357,10 +361,10 @@ class TypeCursor(Cursor):
         self.close()
         return (size or 1).bit_length() - 1
 
-    def _limits(self, address: NumberType) -> Limits:
-        bits = 8 * address.size
-        minimum = self.natural(bits, "a size")
-        return Limits(minimum, self.natural(bits, "a size") if self.tokens[self.at][:1].isdigit() else None)
+    def _limits(self) -> Limits:
+        # What is too large for the address type is for validation to refuse.
+        minimum = self.natural(64, "a size")
+        return Limits(minimum, self.natural(64, "a size") if self.tokens[self.at][:1].isdigit() else None)
 
     def global_type(self) -> GlobalType:
         if self.opens("mut"):
