@@ -27,7 +27,7 @@ from wasmine.script.trap_messages import trap_kind
 from wasmine.script.values import describe_expected, describe_value, fits, matches, to_value
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from wasmine.format.features import Features
     from wasmine.format.types import ValueType
@@ -87,19 +87,22 @@ class _Session:
         self._threads: dict[str, tuple[threading.Thread, Report]] = {}
 
     def run_text(self, text: str) -> None:
-        """Run a whole script."""
+        """Run a whole script, up to where it is no script any more."""
+        commands: list[script.Command] = []
         try:
-            self.run(script.parse_script(text))
+            commands.extend(script.parse_script(text))  # what comes before an error is there
         except DecodeError as error:
+            self.run(commands)
             self._report.failures.append(Remark(error.line or 1, f"not a script: {error.reason}"))
+        else:
+            self.run(commands)
 
-    def run(self, commands: Iterable[script.Command]) -> None:
+    def run(self, commands: Sequence[script.Command]) -> None:
         """Run commands in order; each counts as passed, failed or skipped."""
-        for command in commands:
+        for command, end in zip(commands, [*(following.line for following in commands[1:]), None], strict=True):
             keyword, run = _COMMANDS[type(command)]
             try:
-                if command.line in self._void:
-                    raise _Skipped(self._void[command.line])
+                self._check_void(command.line, end)
                 run(self, command)
             except _Skipped as skipped:
                 self._report.skips.append(Remark(command.line, str(skipped)))
@@ -111,6 +114,12 @@ class _Session:
                 self._report.failures.append(Remark(command.line, f"{keyword}: {_describe(error)}"))
             else:
                 self._report.passed += 1
+
+    def _check_void(self, start: int, end: int | None) -> None:
+        """Skip the command on line `start` if it, or any line before the next command (`end`), is void."""
+        for line, reason in self._void.items():
+            if line == start or start < line and (end is None or line < end):
+                raise _Skipped(reason)
 
     # Modules
 
