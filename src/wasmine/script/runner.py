@@ -118,7 +118,7 @@ class _Session:
     def _check_void(self, start: int, end: int | None) -> None:
         """Skip the command on line `start` if it, or any line before the next command (`end`), is void."""
         for line, reason in self._void.items():
-            if line == start or start < line and (end is None or line < end):
+            if line == start or (start < line and (end is None or line < end)):
                 raise _Skipped(reason)
 
     # Modules
