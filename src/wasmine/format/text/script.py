@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from wasmine.format.module import ModuleSyntax
 
 # ---- modules in commands -------------------------------------------------------------------------------------------
+# `line` is the line of the script on which the module starts, from 1.
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ class TextModule:
     """`(module $id? ...)` written out in the script: the tokens from `start` on, which is after `(module`."""
 
     id: str | None
+    line: int
     source: Source = field(repr=False)
     start: int
 
@@ -45,6 +47,7 @@ class BinaryModule:
     """`(module $id? binary "...")`: a module in the binary format."""
 
     id: str | None
+    line: int
     binary: bytes
 
     def parse(self) -> ModuleSyntax:
@@ -59,6 +62,7 @@ class QuotedModule:
     """`(module $id? quote "...")`: a module in the text format, given as a string (`text`, not yet decoded)."""
 
     id: str | None
+    line: int
     text: bytes
 
     def parse(self) -> ModuleSyntax:
@@ -341,7 +345,7 @@ class _ScriptParser(Cursor):
 
     def script(self) -> Iterator[Command]:
         if self.tokens[0] == "(" and self.tokens[1] in _MODULE_FIELDS:
-            yield Module(self.source.line(0), TextModule(None, self.source, 0))
+            yield Module(self.source.line(0), TextModule(None, self.source.line(0), self.source, 0))
             return
         while self.tokens[self.at]:
             yield self._command(_COMMANDS)
@@ -371,14 +375,15 @@ class _ScriptParser(Cursor):
     def _module_source(self) -> ModuleSource:
         """A module after its `(module`, up to its closing parenthesis."""
         start = self.at
+        line = self.source.line(start - 1)
         identifier = self.identifier()
         if self.accepts("binary"):
-            return BinaryModule(identifier, self.strings())
+            return BinaryModule(identifier, line, self.strings())
         if self.accepts("quote"):
-            return QuotedModule(identifier, self.strings())
+            return QuotedModule(identifier, line, self.strings())
         self.skip()
         self.at -= 1
-        return TextModule(identifier, self.source, start)
+        return TextModule(identifier, line, self.source, start)
 
     def _whole_module(self) -> ModuleSource:
         self.open("module")
