@@ -72,7 +72,7 @@ class _Printer:
                 self._names = read_names(section.data)
         self._scope = Scope(self._syntax, self._names, context.types)
         self._body = BodyPrinter(self._scope, folded=folded)
-        self._constant = BodyPrinter(self._scope, folded=True)
+        self._constant = self._body if folded else BodyPrinter(self._scope, folded=True)
         # Segments of many items repeat few expressions.
         self._constants: dict[tuple[bytes, ValueType], tuple[str, bool]] = {}
 

@@ -256,8 +256,8 @@ class BodyPrinter:
             takes, gives = _ARITIES[name]
         else:
             takes, gives = len(instruction.params), len(instruction.results)
-        if instruction.alignment >= 0:
-            natural = instruction.alignment
+        if instruction.immediates and instruction.immediates[0].kind == "memarg":
+            natural = instruction.immediates[0].bound
 
             def access(offset: int, memory: int, align: int, *lane: object) -> None:
                 aligned = "" if align == natural else f" align={1 << align}"
