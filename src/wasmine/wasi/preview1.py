@@ -70,7 +70,7 @@ def _function(group: str, body: Callable[..., None], parameters: str = "", **opt
     return WasiFunction(body.__name__, group, tuple(parsed), body, **options)
 
 
-GROUPS = ("clock", "filesystem", "memory", "poll", "proc", "random", "sock")
+GROUPS = ("clock", "filesystem", "poll", "proc", "random", "sock")
 
 FUNCTIONS: tuple[WasiFunction, ...] = (
     _function("proc", process.args_get, "argv:address argv_buf:address"),

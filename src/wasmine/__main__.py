@@ -1,0 +1,7 @@
+"""`python -m wasmine` is the command line."""
+
+import sys
+
+from wasmine.cli import main
+
+sys.exit(main())

@@ -1,0 +1,31 @@
+"""`wasmine doctor`: what this machine offers and what Wasmine makes of it."""
+
+from __future__ import annotations
+
+import platform
+import sys
+
+from wasmine.cli.options import Arguments, Command
+from wasmine.version import __version__
+
+
+def execute(arguments: Arguments) -> int:
+    from wasmine.runtime.runtime import ENGINES, Runtime
+    from wasmine.wasi.filesystem.host import supported
+
+    with Runtime() as runtime:
+        chosen = runtime.engine.name
+    facts = {
+        "wasmine": __version__,
+        "python": f"{platform.python_implementation()} {platform.python_version()} ({sys.platform})",
+        "machine": f"{platform.machine()}, {platform.system()} {platform.release()}",
+        "engine": f"{chosen} (of {', '.join(name for name in ENGINES if name != 'auto')})",
+        "host directories": "can be mounted" if supported() else "cannot be mounted safely on this operating system",
+    }
+    width = max(map(len, facts)) + 2
+    for name, fact in facts.items():
+        print(f"{name + ':':{width}}{fact}")
+    return 0
+
+
+COMMAND = Command("doctor", "Say which engine is used on this machine, and why", "", execute)

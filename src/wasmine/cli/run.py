@@ -1,0 +1,204 @@
+"""`wasmine run`: a WASI program with the process's own streams, or one exported function."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+from wasmine.cli.options import Arguments, Command, CommandError, Flag, UsageError
+from wasmine.cli.source import load
+from wasmine.errors import Exit, LinkError
+from wasmine.format.types import F32, F64, FuncType
+from wasmine.runtime.runtime import ENGINES, Runtime
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
+    from wasmine.runtime.instance import Instance
+    from wasmine.runtime.module import Module
+    from wasmine.wasi.filesystem import HostDirectory
+    from wasmine.wasi.system import WASI
+
+
+def execute(arguments: Arguments) -> int:
+    if not arguments.operands:
+        raise UsageError("missing path to wasm file", status=1)
+    path, *rest = arguments.operands
+    module = load(path)
+    invoked = arguments["--invoke"]
+    argv = [PurePath(path).name, *([] if invoked else rest)]
+    runtime = Runtime(arguments["--engine"] or "auto")
+    with _system(arguments, argv) as system, runtime:
+        try:
+            if invoked:
+                return _invoke(runtime, module, system, invoked, rest)
+            from wasmine.wasi.program import start
+
+            return start(runtime, module, system) & 0xFF
+        except LinkError as error:
+            raise CommandError(f"error instantiating wasm binary: {error}") from error
+
+
+def _system(arguments: Arguments, argv: list[str]) -> WASI:
+    """The guest's operating system, as the flags say."""
+    from wasmine.wasi.clocks import FakeClock
+    from wasmine.wasi.system import WASI
+    from wasmine.wasi.trace import Tracer
+
+    groups = arguments["--hostlogging"]
+    mounts: dict[str, HostDirectory] = {}
+    for given in (*arguments["--dir"], *arguments["--mount"]):
+        guest, mount = parse_mount(given)
+        mounts[guest] = mount
+    try:
+        return WASI(
+            argv,
+            _environment(arguments),
+            stdin=_own(sys.stdin),
+            stdout=_own(sys.stdout),
+            stderr=_own(sys.stderr),
+            mounts=mounts,
+            listen=[_listener(address) for address in arguments["--listen"]],
+            clock=FakeClock() if arguments["--fake-clock"] else None,
+            random=arguments["--seed"],
+            tracer=Tracer(sys.stderr.write, groups) if groups else None,
+        )
+    except OSError as error:
+        raise CommandError(f"invalid mount: {error.strerror or error}: {error.filename!r}") from None
+    except ValueError as error:
+        raise CommandError(str(error)) from None
+
+
+def _own(stream: Any) -> Any:
+    """One of the process's streams; None where it has none, and where it was closed."""
+    return None if stream is None or stream.closed else stream
+
+
+def _environment(arguments: Arguments) -> dict[str, str]:
+    environment = dict(os.environ) if arguments["--env-inherit"] else {}
+    for given in arguments["--env"]:
+        key, separator, value = given.partition("=")
+        if not separator or not key:
+            raise CommandError(f"invalid environment variable: {given!r}: expected NAME=VALUE")
+        environment[key] = value
+    return environment
+
+
+def parse_mount(given: str) -> tuple[str, HostDirectory]:
+    """The guest's name and the directory that HOST[:GUEST[:ro]] means. CommandError."""
+    from wasmine.wasi.filesystem.host import HostDirectory
+
+    path, read_only = (given.removesuffix(":ro"), True) if given.endswith(":ro") else (given, False)
+    host, _, guest = path.partition(":")
+    if not host:
+        raise CommandError(f"invalid mount: {given!r}: expected HOST[:GUEST[:ro]]")
+    return guest or host, HostDirectory(host, read_only=read_only)
+
+
+def _listener(address: str) -> socket.socket:
+    """A listening socket for HOST:PORT; port 0 takes a free one, and which is said on standard error."""
+    import socket
+
+    host, separator, port = address.rpartition(":")
+    if not separator or not port.isdecimal() or int(port) > 65535:
+        raise CommandError(f"invalid listener: {address!r}: expected HOST:PORT")
+    host = host.removeprefix("[").removesuffix("]")
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.create_server((host, int(port)), family=family)
+    except OSError as error:
+        raise CommandError(f"invalid listener: {address!r}: {error.strerror or error}") from None
+    if port == "0":
+        sys.stderr.write(f"listening on {host}:{listener.getsockname()[1]}\n")
+    return listener
+
+
+def _invoke(runtime: Runtime, module: Module, system: WASI, name: str, words: list[str]) -> int:
+    """Call an exported function and print its results, one a line."""
+    type = module.exports.get(name)
+    if not isinstance(type, FuncType):
+        functions = [export for export, found in module.exports.items() if isinstance(found, FuncType)]
+        offered = ", ".join(functions) or "none"
+        raise CommandError(f"{name!r} is not an exported function; exported functions: {offered}")
+    values = [_value(word, str(parameter), name) for word, parameter in zip(words, type.params, strict=False)]
+    if len(words) != len(type.params):
+        raise CommandError(f"{name}{_parameters(type)} takes {len(type.params)} arguments, {len(words)} given")
+    try:
+        instance = runtime.instantiate(module, system.imports())
+        _initialize(instance)
+        result = instance.exports[name](*values)
+    except Exit as exit:
+        return exit.code & 0xFF
+    except (TypeError, OverflowError) as error:
+        raise CommandError(str(error)) from None
+    results = result if isinstance(result, tuple) else () if result is None and not type.results else (result,)
+    for value, kind in zip(results, type.results, strict=True):
+        print(_shown(value, kind))
+    return 0
+
+
+def _initialize(instance: Instance) -> None:
+    initialize = instance.exports.get("_initialize")
+    if initialize is not None:
+        initialize()
+
+
+def _parameters(type: FuncType) -> str:
+    return f"({', '.join(map(str, type.params))})"
+
+
+_CONVERSIONS: dict[str, Callable[[str], Any]] = {
+    "i32": lambda word: int(word, 0),
+    "i64": lambda word: int(word, 0),
+    "f32": float,
+    "f64": float,
+    "v128": lambda word: int(word, 0),
+}
+
+
+def _value(word: str, type: str, function: str) -> Any:
+    """An argument of a function, from the command line."""
+    convert = _CONVERSIONS.get(type)
+    if convert is None:
+        raise CommandError(f"cannot invoke {function} from the command line: it takes a {type}")
+    try:
+        return convert(word)
+    except ValueError:
+        raise CommandError(f"invalid argument {word!r} for {function}: expected {type}") from None
+
+
+def _shown(value: Any, type: Any) -> str:
+    if isinstance(value, bytes):
+        return "0x" + value[::-1].hex()
+    return f"{value:g}" if type is F32 else repr(value) if type is F64 else str(value)
+
+
+COMMAND = Command(
+    "run",
+    "Run a WASI program, or call an exported function",
+    "FILE [ARGS...]",
+    execute,
+    (
+        Flag("--engine", "how to run it: " + ", ".join(ENGINES), "NAME", choices=ENGINES),
+        Flag("--dir", "mount a host directory, ro: read-only", "HOST[:GUEST[:ro]]", repeated=True),
+        Flag("--mount", "the same as --dir", "HOST[:GUEST[:ro]]", repeated=True),
+        Flag("--env", "set an environment variable", "NAME=VALUE", repeated=True),
+        Flag("--env-inherit", "pass on the whole environment; --env comes on top"),
+        Flag("--invoke", "call this function with ARGS as its arguments, and print its results", "FUNCTION"),
+        Flag("--listen", "give the program a listening TCP socket; port 0: any", "HOST:PORT", repeated=True),
+        Flag("--fake-clock", "clocks that are the same in every run; sleeping takes no time"),
+        Flag("--seed", "random numbers that are the same in every run", "NUMBER", convert=lambda text: int(text, 0)),
+        Flag(
+            "--hostlogging",
+            "log calls of the operating system: all, clock, filesystem, poll, proc, random, sock",
+            "GROUPS",
+            convert=lambda text: text.split(","),
+        ),
+    ),
+    passes_on=True,
+    notes="FILE is a module in the binary or the text format, - for standard input. The exit code is the program's; "
+    "134 after a trap.",
+)
