@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 from wasmine.compiler.machine import libc
 from wasmine.compiler.machine.layout import Record
 from wasmine.format.types import FuncType, Heap
-from wasmine.runtime.function import Function
 
 if TYPE_CHECKING:
     from wasmine.format.types import DefinedType, RefType
+    from wasmine.runtime.function import Function
 
 _type_numbers: weakref.WeakKeyDictionary[DefinedType, int] = weakref.WeakKeyDictionary()
 _next_type_number = itertools.count(1)
