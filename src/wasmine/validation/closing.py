@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from wasmine.format.types import V128, DefinedType, Heap, Packed, RefType
+from wasmine.format.types import V128, DefinedType, FuncType, Heap, Packed, RefType
 from wasmine.validation.faults import Invalid, require
 
 if TYPE_CHECKING:
@@ -25,6 +25,14 @@ def defined(context: Context, index: int) -> DefinedType:
     if index >= len(context.types):
         raise Invalid(f"unknown type {index}: the module has {len(context.types)}")
     return context.types[index]
+
+
+def function_type(context: Context, index: int) -> FuncType:
+    """The function type `index`."""
+    composite = defined(context, index).composite
+    if not isinstance(composite, FuncType):
+        raise Invalid(f"unknown type: type {index} is no function type but {composite}")
+    return composite
 
 
 def heap(context: Context, type_: HeapType) -> HeapType:

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 from wasmine.format.types import DefinedType, RefType
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from wasmine.format.features import Features
     from wasmine.format.module import ModuleSyntax
     from wasmine.format.types import (
+        FieldType,
         FuncType,
         GlobalType,
         HeapType,
@@ -42,6 +45,7 @@ class Context:
         "imported_tags",
         "memories",
         "signatures",
+        "structs",
         "syntax",
         "tables",
         "tags",
@@ -67,6 +71,8 @@ class Context:
         self.imported_memories = 0
         self.imported_globals = 0
         self.imported_tags = 0
+        # For each struct type met: its operand types and the first field without a default value.
+        self.structs: dict[int, tuple[Sequence[ValueType], FieldType | None]] = {}
         self.walkers: dict[Kind, Walk] = {}  # the generated walks, on first use
 
     def heap(self, heap: HeapType) -> HeapType:

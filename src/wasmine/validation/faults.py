@@ -29,24 +29,20 @@ class Invalid(Fault):
 
 
 class Mismatch(Invalid):
-    """An operand has another type than the instruction expects."""
+    """An operand (or a value from elsewhere) has another type than what is expected."""
 
     def __init__(self, expected: object, found: object) -> None:
         super().__init__(f"type mismatch: expected {expected}, found {found}")
         self.expected = expected
         self.found = found
 
-    def named(self, instruction: str) -> Invalid:
-        """The same fault, with the name of the instruction at fault."""
-        return Invalid(f"type mismatch: {instruction} expected {self.expected}, found {self.found}")
-
 
 class Malformed(Fault):
     """The bytes of an expression are not instructions."""
 
     def public(self, where: str = "", function: int | None = None) -> WasmineError:
-        place = where or (f"function {function}" if function is not None else "")
-        return DecodeError(f"{self.reason} (in {place})" if place else self.reason, self.offset)
+        place = where or f"function {function}"
+        return DecodeError(f"{self.reason}, in {place}", self.offset)
 
 
 class Disabled(Fault):

@@ -93,6 +93,7 @@ def walk(m, it, loc, var, res, ctl, V=None, silent=None, visible=0):
     address_0 = m.memories[0].address if m.memories else NO_MEMORY
     i32, i64, f32, f64, v128 = I32, I64, F32, F64, V128
     group_of = GROUPS
+    pushed = 0
     st = []
     ctl.append((None, None, V, res, 2, ()))
     for op in it:
@@ -145,7 +146,8 @@ class _Group(NamedTuple):
 @lru_cache(maxsize=64)
 def walk(features: Features, kind: Kind) -> Walk:
     """The walk for these features."""
-    return _function(features, kind, 0)
+    made: Walk = _function(features, kind, 0)
+    return made
 
 
 class _Prefixed(dict[int, Any]):

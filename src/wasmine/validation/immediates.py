@@ -9,7 +9,7 @@ from itertools import islice
 from operator import length_hint
 from typing import TYPE_CHECKING, Final, NoReturn
 
-from wasmine.format.types import I32, NUMBER_TYPES, FuncType, Heap, RefType
+from wasmine.format.types import I32, NUMBER_TYPES, Heap, RefType
 from wasmine.validation import closing
 from wasmine.validation.faults import Invalid, Malformed, require
 
@@ -187,16 +187,8 @@ def block_type(
     if index < 0:
         raise Malformed(f"malformed block type {index}")
     require(context.features, "multi_value", f"a block of type {index}")
-    signature = function_type(context, index)
+    signature = closing.function_type(context, index)
     return signature.params, signature.results, index
-
-
-def function_type(context: Context, index: int) -> FuncType:
-    """The function type `index`."""
-    composite = closing.defined(context, index).composite
-    if not isinstance(composite, FuncType):
-        raise Invalid(f"unknown type: type {index} is no function type but {composite}")
-    return composite
 
 
 def cast(context: Context, it: Bytes) -> tuple[int, RefType, RefType]:

@@ -23,7 +23,7 @@ from wasmine.format.types import (
 )
 from wasmine.validation import closing, rules
 from wasmine.validation.context import Context
-from wasmine.validation.faults import Fault, Invalid, Mismatch, require
+from wasmine.validation.faults import Fault, Invalid, require
 from wasmine.validation.types import close_group
 from wasmine.validation.walk import check_expression, walk_function
 
@@ -153,7 +153,7 @@ class _Module:
             self._add_tag(tag)
 
     def _add_function(self, index: int) -> None:
-        self.context.signatures.append(rules.function_type(self.context, index))
+        self.context.signatures.append(closing.function_type(self.context, index))
         self.context.functions.append(self.context.types[index])
 
     def _add_table(self, type_: TableType) -> None:
@@ -200,7 +200,7 @@ class _Module:
     def _add_tag(self, tag: TagIndex) -> None:
         if not self.features.legacy_exceptions:
             require(self.features, "exception_handling", "a tag")
-        signature = rules.function_type(self.context, tag.type)
+        signature = closing.function_type(self.context, tag.type)
         if signature.results:
             raise Invalid(f"non-empty tag result type: {signature}")
         self.context.tags.append(self.context.types[tag.type])
@@ -216,7 +216,7 @@ class _Module:
             require(self.features, "function_references", "a table with an initial value")
             check_expression(self.context, table.init, element)
         elif not element.nullable:
-            raise Mismatch(f"an initial value for a table of {element}, which has no default", "none")
+            raise Invalid(f"type mismatch: a table of {element}, which has no default value, needs an initial value")
 
     def _globals(self) -> None:
         for global_ in self.syntax.globals:
@@ -230,8 +230,8 @@ class _Module:
 
     def _exports(self) -> None:
         names: set[str] = set()
-        for export in self.syntax.exports:
-            self.where = f'export "{export.name}"'
+        for index, export in enumerate(self.syntax.exports):
+            self.where = f"export {index}"
             if export.name in names:
                 raise Invalid(f'duplicate export name "{export.name}"')
             names.add(export.name)
@@ -294,7 +294,7 @@ class _Module:
     def _active_element(self, mode: Active, type_: RefType) -> None:
         table = rules.table(self.context, mode.index)
         if not matches(type_, table.element):
-            raise Mismatch(f"an element segment of {table.element} like table {mode.index}", type_)
+            raise Invalid(f"type mismatch: the segment holds {type_}, table {mode.index} {table.element}")
         self._offset(mode.offset, table.address)
 
     def _data(self) -> None:

@@ -8,9 +8,15 @@ from wasmine.format.types import NumberType, RefType, matches
 from wasmine.validation.faults import Invalid, Mismatch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from wasmine.format.types import ValueType
+
+
+# From how many operands at a time on it pays, or is needed, to treat them together.
+MANY: Final = 16
+# As many operands as a function's calls and blocks of many results may push: two bytes of code give up to a thousand.
+MAX_PUSHED: Final = 10_000_000
 
 
 class Bottom:
@@ -75,10 +81,26 @@ def pop(stack: Stack, expected: Operand) -> None:
 
 def pop_all(stack: Stack, expected: Sequence[ValueType]) -> None:
     """Pop operands of the expected types, the last of which is on top."""
+    count = len(expected)
+    if count > MANY:
+        if stack[-count:] == [*expected]:
+            del stack[-count:]
+            return
+        if isinstance(stack, Polymorphic):
+            # Without end, but only what lies on it can be wrong.
+            expected = expected[-len(stack) :] if stack else ()
     for type_ in expected[::-1]:
         found = stack.pop()
         if found is not type_:
             check(found, type_)
+
+
+def pushed_many(count: int, before: int) -> int:
+    """The total of operands that a function pushed many at a time: `count` more than `before`."""
+    total = before + count
+    if total > MAX_PUSHED:
+        raise Invalid(f"too many operands: calls and blocks with more than {MANY} results give more than {MAX_PUSHED}")
+    return total
 
 
 def pop_ref(stack: Stack) -> RefType | Bottom:
@@ -103,13 +125,21 @@ def selected(second: Operand, first: Operand) -> Operand:
     return second
 
 
+def type_list(types: Sequence[object], *, open: bool = False) -> str:
+    """Types for people, the last ones of many; `open`: with any number of operands below."""
+    shown = [str(type_) for type_ in types[-MANY:]]
+    if open or len(types) > MANY:
+        shown.insert(0, "...")
+    return f"[{' '.join(shown)}]"
+
+
 def remaining(stack: Stack) -> None:
     """Raise: operands are left over at the end of a block."""
-    raise Mismatch("no more operands at the end of the block", f"[{' '.join(map(str, stack))}]")
+    raise Mismatch("nothing else on the stack", type_list(stack))
 
 
-def check_all(found: Iterable[ValueType], expected: Sequence[ValueType], what: str) -> None:
-    """Raise unless the types match one by one; `what` has and expects them."""
-    types = tuple(found)
-    if len(types) != len(expected) or not all(map(matches, types, expected)):
-        raise Mismatch(f"{what} [{' '.join(map(str, expected))}]", f"[{' '.join(map(str, types))}]")
+def check_all(found: Sequence[ValueType], expected: Sequence[ValueType], problem: str) -> None:
+    """Raise unless the types match one by one; `problem` says what it is if not, with `{found}` and `{expected}`."""
+    if len(found) != len(expected) or not all(map(matches, found, expected)):
+        problem = problem.format(found=type_list(found), expected=type_list(expected))
+        raise Invalid(f"type mismatch: {problem}")

@@ -26,7 +26,7 @@ from wasmine.format.types import (
     storage_matches,
 )
 from wasmine.validation import closing
-from wasmine.validation.faults import Disabled, Invalid, Malformed, Mismatch, require
+from wasmine.validation.faults import Disabled, Invalid, Malformed, require
 from wasmine.validation.operands import Bottom, check, check_all, pop, pop_all, pop_ref
 from wasmine.validation.templates import CONSTANT_NAMES
 
@@ -100,14 +100,6 @@ def address(context: Context, index: int) -> NumberType:
     return context.memories[index].address
 
 
-def function_type(context: Context, index: int) -> FuncType:
-    """The function type `index`."""
-    composite = closing.defined(context, index).composite
-    if not isinstance(composite, FuncType):
-        raise Invalid(f"unknown type: type {index} is no function type but {composite}")
-    return composite
-
-
 def tag_params(context: Context, index: int) -> tuple[ValueType, ...]:
     """The types of the values that a tag carries."""
     if index >= len(context.tags):
@@ -152,7 +144,9 @@ def br_table(stack: Stack, frames: Frames, targets: tuple[int, ...]) -> None:
     distinct = {id(types): types for types in (label(frames, target) for target in set(targets))}
     for types in distinct.values():
         if len(types) != len(default):
-            raise Mismatch(f"labels with {len(default)} operands like the default", f"one with {len(types)}")
+            raise Invalid(
+                f"type mismatch: br_table with a label of {len(types)} operands and a default of {len(default)}"
+            )
         if types:
             # In unreachable code bottoms must stay bottoms, so what was popped is put back.
             popped = [stack.pop() for _ in types][::-1]
@@ -163,7 +157,7 @@ def br_table(stack: Stack, frames: Frames, targets: tuple[int, ...]) -> None:
 
 
 def if_without_else(params: Sequence[ValueType], results: Sequence[ValueType]) -> None:
-    check_all(params, results, "an if without else, which leaves its parameters, to have results")
+    check_all(params, results, "an if without else leaves its parameters {found}, but its results are {expected}")
 
 
 def misplaced(name: str, opener: str) -> NoReturn:
@@ -181,7 +175,7 @@ def try_table(context: Context, frames: Frames, catches: Sequence[tuple[int, int
         carried = [] if tag is None else [*tag_params(context, tag)]
         if kind & 1:
             carried.append(EXN)
-        check_all(carried, label(frames, target), "the label of a catch clause to take")
+        check_all(carried, label(frames, target), "a catch clause carries {found}, but its label takes {expected}")
 
 
 # Calls
@@ -191,8 +185,8 @@ def call_indirect(context: Context, stack: Stack, type_: int, index: int) -> Fun
     """Pop the callee and its arguments; the signature."""
     type_of_table = table(context, index)
     if not matches(type_of_table.element, FUNCREF):
-        raise Mismatch(f"table {index} to hold functions", type_of_table.element)
-    signature = function_type(context, type_)
+        raise Invalid(f"type mismatch: table {index} holds {type_of_table.element}, not functions")
+    signature = closing.function_type(context, type_)
     pop(stack, type_of_table.address)
     pop_all(stack, signature.params)
     return signature
@@ -200,7 +194,7 @@ def call_indirect(context: Context, stack: Stack, type_: int, index: int) -> Fun
 
 def call_ref(context: Context, stack: Stack, type_: int) -> FuncType:
     """Pop the callee and its arguments; the signature."""
-    signature = function_type(context, type_)
+    signature = closing.function_type(context, type_)
     pop(stack, context.types[type_].ref_null)
     pop_all(stack, signature.params)
     return signature
@@ -208,7 +202,7 @@ def call_ref(context: Context, stack: Stack, type_: int) -> FuncType:
 
 def returned(signature: FuncType, results: Sequence[ValueType]) -> None:
     """Check that a tail call's results are the caller's."""
-    check_all(signature.results, results, "a tail call with results")
+    check_all(signature.results, results, "a tail call returns {found}, but the function itself {expected}")
 
 
 # Parametric instructions and references
@@ -277,7 +271,7 @@ def br_on_non_null(stack: Stack, frames: Frames, index: int) -> Operand:
 def _branch_with(stack: Stack, types: Sequence[ValueType], carried: Operand) -> None:
     """Check a branch that carries one more operand; without the branch, what lies below it stays."""
     if not types:
-        raise Mismatch("a label that takes a reference", "one that takes nothing")
+        raise Invalid("type mismatch: the branch carries a reference, but its label takes nothing")
     check(carried, types[-1])
     pop_all(stack, types[:-1])
     stack.extend(types[:-1])
@@ -316,7 +310,7 @@ def br_on_cast(
 ) -> None:
     source, target = context.close_ref(source), context.close_ref(target)
     if not matches(target, source):
-        raise Mismatch(f"a target type that matches the source type {source}", target)
+        raise Invalid(f"type mismatch: a cast from {source} to {target}, which is no subtype of it")
     pop(stack, source)
     taken, stays = target, _difference(source, target)
     if fail:
@@ -380,7 +374,7 @@ def _shorter(one: NumberType, other: NumberType) -> NumberType:
 def table_copy(context: Context, stack: Stack, target: int, source: int) -> None:
     to, from_ = table(context, target), table(context, source)
     if not matches(from_.element, to.element):
-        raise Mismatch(f"table {source} to hold {to.element} like table {target}", from_.element)
+        raise Invalid(f"type mismatch: table {source} holds {from_.element}, table {target} {to.element}")
     pop_all(stack, (to.address, from_.address, _shorter(to.address, from_.address)))
 
 
@@ -388,7 +382,7 @@ def table_init(context: Context, stack: Stack, segment: int, index: int) -> None
     type_ = table(context, index)
     found = element(context, segment)
     if not matches(found, type_.element):
-        raise Mismatch(f"an element segment of {type_.element} like table {index}", found)
+        raise Invalid(f"type mismatch: element segment {segment} holds {found}, table {index} {type_.element}")
     pop_all(stack, (type_.address, I32, I32))
 
 
@@ -436,23 +430,34 @@ def _unpacked(field: FieldType) -> ValueType:
 def _read(field: FieldType, *, extends: bool) -> ValueType:
     """The type that reading the field gives; `extends`: by an instruction that says how to extend a packed field."""
     if isinstance(field.storage, Packed) != extends:
-        raise Mismatch("a packed field" if extends else "a field that is not packed", field.storage)
+        wanted = "a packed type" if extends else "a type that is not packed"
+        raise Invalid(f"type mismatch: reading {field.storage} with an instruction for {wanted}")
     return _unpacked(field)
 
 
-def _defaultable(field: FieldType) -> None:
-    if isinstance(field.storage, RefType) and not field.storage.nullable:
-        raise Mismatch("fields that have a default value", field.storage)
+def _has_default(field: FieldType) -> bool:
+    return not isinstance(field.storage, RefType) or field.storage.nullable
+
+
+def _fields(context: Context, index: int) -> tuple[Sequence[ValueType], FieldType | None]:
+    """The operands that make a struct, and its first field without a default value; kept, as structs may be large."""
+    known = context.structs.get(index)
+    if known is None:
+        fields = _struct(context, index).fields
+        without = next((field for field in fields if not _has_default(field)), None)
+        known = context.structs[index] = tuple(map(_unpacked, fields)), without
+    return known
 
 
 def struct_new(context: Context, stack: Stack, index: int) -> None:
-    pop_all(stack, tuple(map(_unpacked, _struct(context, index).fields)))
+    pop_all(stack, _fields(context, index)[0])
     stack.append(context.types[index].ref)
 
 
 def struct_new_default(context: Context, stack: Stack, index: int) -> None:
-    for field in _struct(context, index).fields:
-        _defaultable(field)
+    without = _fields(context, index)[1]
+    if without is not None:
+        raise Invalid(f"type mismatch: {without} has no default value")
     stack.append(context.types[index].ref)
 
 
@@ -478,7 +483,9 @@ def array_new(context: Context, stack: Stack, index: int) -> None:
 
 
 def array_new_default(context: Context, stack: Stack, index: int) -> None:
-    _defaultable(_array(context, index))
+    field = _array(context, index)
+    if not _has_default(field):
+        raise Invalid(f"type mismatch: {field} has no default value")
     pop(stack, I32)
     stack.append(context.types[index].ref)
 
@@ -487,8 +494,7 @@ def array_new_fixed(context: Context, stack: Stack, index: int, count: int) -> N
     element_type = _unpacked(_array(context, index))
     if count > MAX_FIXED:
         raise Invalid(f"array.new_fixed with {count} operands: at most {MAX_FIXED} are supported")
-    for _ in range(count):
-        pop(stack, element_type)
+    pop_all(stack, (element_type,) * count)
     stack.append(context.types[index].ref)
 
 
@@ -501,7 +507,7 @@ def _check_data(context: Context, field: FieldType, segment: int) -> None:
 def _check_elements(context: Context, field: FieldType, segment: int) -> None:
     found = element(context, segment)
     if not storage_matches(found, field.storage):
-        raise Mismatch(f"an element segment of {field.storage}", found)
+        raise Invalid(f"type mismatch: element segment {segment} holds {found}, the array {field.storage}")
 
 
 def array_new_data(context: Context, stack: Stack, index: int, segment: int) -> None:

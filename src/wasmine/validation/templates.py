@@ -124,7 +124,7 @@ _CONTROL: Final = {
         @visit
         st = f[0]
         if st is None: break
-        if res: st.extend(res)
+        @push res
         res = f[1]
     """,
     "br": """
@@ -157,10 +157,16 @@ _CONTROL: Final = {
         x = y.params
         @pop x
         x = y.results
-        if x: st.extend(x)
+        @push x
     """,
-    "call_indirect": "st.extend(call_indirect(m, st, i, j).results)",
-    "call_ref": "st.extend(call_ref(m, st, i).results)",
+    "call_indirect": """
+        x = call_indirect(m, st, i, j).results
+        @push x
+    """,
+    "call_ref": """
+        x = call_ref(m, st, i).results
+        @push x
+    """,
     "return_call": """
         w = signatures[i]
         pop_all(st, w.params)
@@ -218,7 +224,7 @@ _CONTROL: Final = {
         if f[4] != 6: misplaced('delegate', 'try')
         label(ctl, i)
         st = f[0]
-        st.extend(res)
+        @push res
         res = f[1]
     """,
     "rethrow": """
@@ -330,11 +336,11 @@ _EXTRA_ARGUMENTS: Final = dict.fromkeys(
     ("drop", "select", "ref.is_null", "ref.as_non_null", "br_on_null", "br_on_non_null"), "t"
 ) | dict.fromkeys(("else", "end", "catch", "catch_all", "delegate"), "live")
 
-_POP_ALL: Final = """
+_POP_ALL: Final = "if {types}: pop_all(st, {types})"
+_PUSH_ALL: Final = """
     if {types}:
-        for w in {types}[::-1]:
-            t = st.pop()
-            if t is not w: check(t, w)
+        st.extend({types})
+        if len({types}) > MANY: pushed = pushed_many(len({types}), pushed)
 """
 _POP_ONE: Final = """
     t = st.pop()
@@ -342,7 +348,7 @@ _POP_ONE: Final = """
 """
 # The end of a block's code: its results must be there, and nothing else. `f` is its frame.
 _CLOSE: Final = f"""
-    {_POP_ALL.strip().format(types="res")}
+    {_POP_ALL.format(types="res")}
     if st: remaining(st)
     f = ctl.pop()
 """
@@ -356,14 +362,16 @@ def _lines(text: str) -> Iterator[str]:
 def expand(template: str, visit: str, visiting: bool) -> Iterator[str]:
     """The lines of a template with its macros replaced.
 
-    `@pop TYPES` pops operands of these types, `@pop_one TYPE` one, `@close` ends the code of a block, `@dead` goes on in
-    unreachable code, `@visit` calls the visitor (`visit`; at the end where a template does not say).
+    `@pop TYPES` pops operands of these types, `@pop_one TYPE` one, `@push TYPES` pushes, `@close` ends the code of a
+    block, `@dead` goes on in unreachable code, `@visit` calls the visitor (`visit`; at the end where no template says).
     """
     for line in _lines(template):
         macro, _, types = line.partition(" ")
         match macro:
             case "@pop":
                 yield from _lines(_POP_ALL.format(types=types))
+            case "@push":
+                yield from _lines(_PUSH_ALL.format(types=types))
             case "@pop_one":
                 yield from _lines(_POP_ONE.format(types=types))
             case "@close":

@@ -5,24 +5,23 @@ from __future__ import annotations
 from operator import length_hint
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from wasmine.format.instructions import BY_OPCODE, SLOTS
+from wasmine.format.instructions import SLOTS
 from wasmine.format.types import V128, NumberType, RefType
-from wasmine.validation import closing, generator, immediates, unset
-from wasmine.validation.faults import Fault, Invalid, Mismatch
+from wasmine.validation import closing, generator, unset
+from wasmine.validation.diagnosis import Attempt, find_fault
+from wasmine.validation.faults import Fault, Invalid
 from wasmine.validation.generator import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from wasmine.format.instructions import Instruction
     from wasmine.format.module import Code, Expression
     from wasmine.format.types import FuncType, ValueType
     from wasmine.validation.context import Context
+    from wasmine.validation.diagnosis import Start
     from wasmine.validation.generator import Walk
 
     Handlers = Sequence[Callable[..., object]]
-    # What a walk is started with: types of the locals, the same for writing, and an empty list for control frames.
-    Start = tuple[list[Any], list[Any], list[Any]]
 
 # As many locals as a function may have, parameters included. Browsers have the same limit.
 MAX_LOCALS: Final = 50_000
@@ -72,7 +71,9 @@ def walk_function(context: Context, index: int, visitor: Visitor | None = None) 
             walk = _walk(context, Kind.VISITED_BODY)
             walk(context, it, loc, var, signature.results, ctl, visitor.handlers, _unreachable_handlers(visitor))
     except (Fault, IndexError):
-        fault = _locate(context, Kind.VISITED_BODY, body, lambda: _locals(context, signature, code), signature.results)
+        walk = _walk(context, Kind.VISITED_BODY)
+        attempt = Attempt(context, walk, body, lambda: _locals(context, signature, code), signature.results)
+        fault = find_fault(attempt)
         if fault is None:
             raise  # the visitor's own error
         raise fault.public(function=index) from None
@@ -114,7 +115,8 @@ def check_expression(
     try:
         _walk(context, Kind.CONSTANT)(context, it, [], [], (type_,), [], handlers, _SILENT, visible)
     except (Fault, IndexError):
-        fault = _locate(context, Kind.CONSTANT, expression, lambda: ([], [], []), (type_,), visible)
+        walk = _walk(context, Kind.CONSTANT)
+        fault = find_fault(Attempt(context, walk, expression, lambda: ([], [], []), (type_,), visible))
         if fault is None:
             raise  # the visitor's own error
         raise fault from None
@@ -147,76 +149,3 @@ def _locals(context: Context, signature: FuncType, code: Code) -> Start:
         return types, types, []
     frames = unset.Frames(without_default)
     return unset.Getting(types, frames), unset.Setting(types, frames), frames
-
-
-class _Trace:
-    """A visitor that remembers where the last instruction ended, reachable or not."""
-
-    def __init__(self, code: bytes, it: Iterator[int]) -> None:
-        self._it = it
-        self._size = len(code)
-        self.end = 0
-        self.handlers = [self._note] * SLOTS
-
-    def _note(self, *_: object) -> None:
-        self.end = self._size - length_hint(self._it)
-
-
-def _locate(
-    context: Context,
-    kind: Kind,
-    expression: Expression,
-    start: Callable[[], Start],
-    results: Sequence[ValueType],
-    visible: int = 0,
-) -> Fault | None:
-    """The fault of an expression whose walk failed, with the place and the name of the instruction; None if none."""
-    code = expression.code
-    it = iter(code)
-    trace = _Trace(code, it)
-    loc: list[Any] = []
-    ctl: list[Any] = []
-    try:
-        loc, var, ctl = start()
-        _walk(context, kind)(context, it, loc, var, results, ctl, trace.handlers, trace.handlers, visible)
-    except Fault as error:
-        fault = error
-        if isinstance(fault, Mismatch):
-            instruction = _instruction(code, trace.end)
-            fault = fault.named(instruction.name if instruction else "the code")
-    except IndexError:
-        fault = _explain(context, code, trace.end, len(loc), len(ctl))
-    else:
-        return None
-    fault.offset = expression.offset + trace.end
-    return fault
-
-
-def _instruction(code: bytes, start: int) -> Instruction | None:
-    """The instruction that starts there."""
-    opcode = int.from_bytes(code[start : start + 1], "little")
-    if opcode not in BY_OPCODE:
-        opcode = opcode << 16 | immediates.u32(iter(code[start + 1 :]))
-    return BY_OPCODE.get(opcode)
-
-
-def _explain(context: Context, code: bytes, start: int, locals_: int, labels: int) -> Fault:
-    """The fault behind an `IndexError`: an index that is out of range, or else too few operands."""
-    instruction = _instruction(code, start)
-    assert instruction is not None
-    spaces = {
-        "local": ("local", locals_),
-        "global": ("global", len(context.globals)),
-        "func": ("function", len(context.functions)),
-        "label": ("label", labels),
-    }
-    if instruction.immediates and instruction.immediates[0].kind in spaces:
-        what, size = spaces[instruction.immediates[0].kind]
-        index = immediates.u32(iter(code[start + 1 :]))
-        if index >= size:
-            return Invalid(f"unknown {what} {index}: there are {size}")
-    expected = "more operands"
-    if instruction.params is not None:
-        letters = {"i": "i32", "I": "i64", "f": "f32", "F": "f64", "v": "v128", "a": "address"}
-        expected = f"operands [{' '.join(letters[letter] for letter in instruction.params)}]"
-    return Invalid(f"type mismatch: {instruction.name} expected {expected}, found too few")
