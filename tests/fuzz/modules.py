@@ -119,7 +119,14 @@ PROFILES: Final = (
 _SWITCHED_OFF: Final = [
     name
     for name in Features.names()
-    if name not in ("bulk_memory_operations", "reference_types", "function_references", "custom_page_sizes")
+    if name
+    not in (
+        "bulk_memory_operations",
+        "reference_types",
+        "function_references",
+        "custom_page_sizes",
+        "exception_handling",
+    )
 ]
 
 
@@ -211,10 +218,8 @@ def cases(originals: Iterable[Case], mutants: int) -> Iterator[Case]:
             features = original.features
             if random.random() < 0.1:
                 features = features.disable(random.choice(_SWITCHED_OFF))
-            if mutant % 3 == 0:
-                damaged = damage_bytes(random, original.binary)
-            else:
-                damaged = damage_structure(random, syntax)
+            bytewise = mutant % 3 == 0
+            damaged = damage_bytes(random, original.binary) if bytewise else damage_structure(random, syntax)
             yield Case(name, features, damaged)
 
 
