@@ -16,7 +16,7 @@ from wasmine.format.leb128 import signed, unsigned
 from wasmine.format.module import Expression
 from wasmine.format.text import literals
 from wasmine.format.text.cursor import INDEX_STARTS
-from wasmine.format.text.lexer import shortened
+from wasmine.format.text.literals import shortened
 from wasmine.format.text.types import Space, TypeCursor
 
 if TYPE_CHECKING:

@@ -19,6 +19,7 @@ from typing import Final
 from wasmine.errors import DecodeError
 from wasmine.format.instructions import BY_NAME
 from wasmine.format.text import literals
+from wasmine.format.text.literals import shortened
 from wasmine.format.types import SHORTHANDS
 
 # Every loop is possessive: nothing is scanned more than a few times, so no input makes the search slow.
@@ -248,8 +249,3 @@ def _misplaced(token: str, expected: str) -> str:
     except DecodeError as error:
         return error.reason
     return f"{'unexpected token' if known else 'unknown operator'} {shortened(token)}: expected {expected}"
-
-
-def shortened(token: str) -> str:
-    """The token, cut to what fits into a message."""
-    return token if len(token) <= 60 else f"{token[:57]}..."

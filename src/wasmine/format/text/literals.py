@@ -44,7 +44,7 @@ def natural(token: str, bits: int) -> int | None:
         return None
     value = _magnitude(token)
     if value is None or value >> bits:
-        raise DecodeError(f"i{bits} constant out of range: {_shortened(token)} does not fit into {bits} bits")
+        raise DecodeError(f"i{bits} constant out of range: {shortened(token)} does not fit into {bits} bits")
     return value
 
 
@@ -55,7 +55,7 @@ def integer(token: str, bits: int) -> int | None:
     value = _magnitude(token.lstrip("+-"))
     negative = token[0] == "-"
     if value is None or (value > 1 << (bits - 1) if negative else value >> bits):
-        raise DecodeError(f"constant out of range: {_shortened(token)} does not fit into i{bits}")
+        raise DecodeError(f"constant out of range: {shortened(token)} does not fit into i{bits}")
     if negative:
         return -value
     return value - (1 << bits) if value >> (bits - 1) else value
@@ -68,7 +68,8 @@ def _magnitude(token: str) -> int | None:
     return int(digits or "0", base) if len(digits) <= _MANY_DIGITS else None
 
 
-def _shortened(token: str) -> str:
+def shortened(token: str) -> str:
+    """The token, cut to what fits into a message."""
     return token if len(token) <= 60 else f"{token[:57]}..."
 
 
@@ -104,7 +105,7 @@ def float_bits(token: str, bits: int) -> int | None:
     else:
         pattern = _hex_float(text, form) if text.startswith("0x") else _decimal_float(text, form)
         if pattern >= form.infinity:
-            raise DecodeError(f"constant out of range: {_shortened(token)} is too large for f{bits}")
+            raise DecodeError(f"constant out of range: {shortened(token)} is too large for f{bits}")
     return pattern | 1 << (bits - 1) if token[0] == "-" else pattern
 
 
@@ -113,7 +114,7 @@ def _nan_payload(token: str, text: str, form: FloatFormat) -> int:
     payload = _magnitude(text[4:]) if len(text) > 3 else quiet
     if payload is None or not 0 < payload < 2 * quiet:
         raise DecodeError(
-            f"constant out of range: the payload of {_shortened(token)} is not from 1 to {2 * quiet - 1:#x}"
+            f"constant out of range: the payload of {shortened(token)} is not from 1 to {2 * quiet - 1:#x}"
         )
     return payload
 
@@ -205,7 +206,7 @@ def _unescaped(escape: re.Match[bytes]) -> bytes:
         return bytes.fromhex(escape[0].replace(b"\\", b" ").decode())
     value = _magnitude(f"0x{codepoint.decode()}")
     if value is None or value > 0x10FFFF or 0xD800 <= value < 0xE000:
-        raise DecodeError(f"illegal escape: \\u{{{_shortened(codepoint.decode())}}} is no Unicode scalar value")
+        raise DecodeError(f"illegal escape: \\u{{{shortened(codepoint.decode())}}} is no Unicode scalar value")
     return chr(value).encode()
 
 
@@ -217,7 +218,7 @@ def name(token: str) -> str | None:
     try:
         return value.decode()
     except UnicodeDecodeError:
-        raise DecodeError(f"malformed UTF-8 encoding: {_shortened(token)}") from None
+        raise DecodeError(f"malformed UTF-8 encoding: {shortened(token)}") from None
 
 
 def identifier(token: str) -> str | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from wasmine.format.leb128 import unsigned
 from wasmine.format.text import literals
 from wasmine.format.text.cursor import Cursor
-from wasmine.format.text.lexer import shortened
+from wasmine.format.text.literals import shortened
 from wasmine.format.types import (
     I32,
     I64,
