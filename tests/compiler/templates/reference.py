@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import operator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from wasmine.compiler.semantics import Meaning
 from wasmine.errors import Trap, TrapKind
-from wasmine.interpreter import bits
+from wasmine.interpreter import bits, simd
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,15 +16,17 @@ if TYPE_CHECKING:
 WIDTH = {"i": 32, "I": 64, "f": 32, "F": 64, "v": 128, "a": 64}
 _DECODE: dict[str, Callable[[int], Any]] = {"f": bits.f32_from_bits, "F": bits.f64_from_bits}
 _ENCODE: dict[str, Callable[[Any], int]] = {"f": bits.f32_to_bits, "F": bits.f64_to_bits}
-_BY_BITS = ("abs", "neg", "copysign", "const", "move!", "select!")
+_BY_BITS = ("abs", "neg", "copysign", "const", "move!", "select!", "pmin", "pmax", "splat", "extract_lane", "replace_lane")
 """Operations that keep the bits of a NaN."""
 
 
-def evaluate(name: str, meaning: Meaning, operands: tuple[int, ...]) -> tuple[int, ...] | TrapKind:
+def evaluate(name: str, meaning: Meaning, operands: tuple[int, ...], lane: int = -1) -> tuple[int, ...] | TrapKind:
     """The results' bits, or why the instruction traps."""
+    if not meaning.results:
+        return ()
     try:
         arguments = [_DECODE.get(letter, int)(value) for letter, value in zip(meaning.params, operands, strict=True)]
-        found = _function(name)(*arguments)
+        found = (_function(name) if lane < 0 else simd.function(name, lane))(*arguments)
     except Trap as trap:
         return trap.kind
     results = found if isinstance(found, tuple) else (found,)
@@ -40,8 +43,16 @@ def agrees(name: str, letter: str, found: int, expected: int) -> bool:
     """
     if found == expected:
         return True
-    operation = name.partition(".")[2]
-    if letter not in "fF" or operation in _BY_BITS or operation.startswith(("reinterpret", "load")):
+    type, _, operation = name.partition(".")
+    if operation in _BY_BITS or operation.startswith(("reinterpret", "load")):
+        return False
+    if type in ("f32x4", "f64x2"):
+        lane, width = ("f", 32) if type == "f32x4" else ("F", 64)
+        ones = (1 << width) - 1
+        return all(
+            agrees(f"{lane}.", lane, found >> start & ones, expected >> start & ones) for start in range(0, 128, width)
+        )
+    if letter not in "fF":
         return False
     quiet = 0x7FC00000 if letter == "f" else 0x7FF8000000000000
     return found & quiet == expected & quiet == quiet
@@ -54,7 +65,11 @@ def _signed(value: int, width: int) -> int:
 def _function(name: str) -> Callable[..., Any]:
     if name in bits.SCALAR:
         return bits.SCALAR[name]
+    if name in simd.SIMD and name != "v128.const":
+        return simd.function(name)
     type, _, operation = name.partition(".")
+    if operation.startswith("interleave"):
+        return partial(_interleave, int(type[1 : type.index("x")]), operation == "interleave_high!")
     if operation.startswith("add_shl"):
         scale = int(operation[7])
         return lambda x, y: x + (y << scale)
@@ -72,6 +87,22 @@ def _function(name: str) -> Callable[..., Any]:
             return lambda x: x
         return lambda x: _signed(x & (1 << source) - 1, source)
     return {"shl": lambda x, y: x << y % width, "shr_u": lambda x, y: x >> y % width}[operation]
+
+
+def _interleave(width: int, high: bool, x: int, y: int) -> int:
+    ones = (1 << width) - 1
+    found = 0
+    for number in range(64 // width):
+        start = number * width + (64 if high else 0)
+        pair = x >> start & ones | (y >> start & ones) << width
+        found |= pair << 2 * width * number
+    return found
+
+
+def _permute(x: int, places: int) -> int:
+    """Bytes of x; only indices that the compiler writes: below 16, or with the top bit set."""
+    table, chosen = x.to_bytes(16, "little"), places.to_bytes(16, "little")
+    return int.from_bytes(bytes(0 if place & 0x80 else table[place & 15] for place in chosen), "little")
 
 
 def _add_address(x: int, y: int) -> int:
@@ -114,6 +145,7 @@ _PLAIN: dict[str, Callable[..., Any]] = {
     "zero!": lambda: 0,
     "ones!": lambda: (1 << 128) - 1,
     "add_address!": _add_address,
+    "permute!": _permute,
     "add128": _wide(operator.add),
     "sub128": _wide(operator.sub),
     "mul_wide_u": lambda x, y: (x * y & bits.M64, x * y >> 64),

@@ -153,12 +153,12 @@ class Trial:
             size = WIDTH[letter] // 8
             if kind == "R":
                 where = (files["abcd"[place]], registers["abcd"[place]])
-                if where in done and not (shape.access and done[where] == 0):
-                    if letter == "i":  # a register that holds an i32 holds nothing above it
-                        case.general[where[1]] = operands[done[where]] = operands[done[where]] & 0xFFFFFFFF
-                    operands[place] = operands[done[where]]
-                elif where in done:  # the operand is the index
-                    operands[place] = case.general[where[1]] & (1 << WIDTH[letter]) - 1
+                if where in done:
+                    earlier = done[where]
+                    if letter == "i" and not (shape.access and earlier == 0):
+                        # A register that holds an i32 holds nothing above it. (Above an index it does not matter.)
+                        case.general[where[1]] = operands[earlier] = operands[earlier] & 0xFFFFFFFF
+                    operands[place] = self._held(case, where) & (1 << WIDTH[letter]) - 1
                 else:
                     done[where] = place
                     self._set(case, where, letter, operands[place])
@@ -184,6 +184,10 @@ class Trial:
                 if where not in done:
                     self._set(case, where, "I" if files[place] == "g" else "v", rng.getrandbits(64))
         return case, tuple(operands), facts
+
+    @staticmethod
+    def _held(case: Case, where: tuple[str, int]) -> int:
+        return (case.general if where[0] == "g" else case.vector)[where[1]]
 
     def _set(self, case: Case, where: tuple[str, int], letter: str, value: int) -> None:
         if where[0] == "g":
@@ -275,7 +279,7 @@ class Trial:
 
     def _results(self, row: tuple[int, ...], world: bytearray) -> tuple[int, ...] | TrapKind:
         if not self.shape.access:
-            return evaluate(self.shape.name, self.meaning, row)
+            return evaluate(self.shape.name, self.meaning, row, self.shape.lane)
         from memory_reference import access_memory
 
         size = self.meaning.size

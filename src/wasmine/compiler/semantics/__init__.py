@@ -33,7 +33,7 @@ def meanings() -> dict[str, Meaning]:
 
 
 def _families() -> Iterator[tuple[str, Meaning]]:
-    from wasmine.compiler.semantics import convert, float, integer, memory, transfer
+    from wasmine.compiler.semantics import atomic, convert, float, integer, memory, transfer, vector
 
-    for family in (memory, integer, float, convert, transfer):
+    for family in (memory, integer, float, convert, vector, atomic, transfer):
         yield from family.meanings()

@@ -58,7 +58,7 @@ class Builder:
 
     def declare(self, result: str, function: str, *arguments: str) -> None:
         """Makes an intrinsic known to the module."""
-        types = ", ".join(argument.rpartition(" ")[0] for argument in arguments)
+        types = ", ".join(_type_of(argument) for argument in arguments)
         self.declarations[function] = f"declare {result} @{function}({types})"
 
     def cast(self, value: str, source: str, target: str) -> str:
@@ -84,6 +84,11 @@ class Builder:
         of a misaligned atomic access.
         """
         raise TypeError("the tier's own builder knows its memories")
+
+
+def _type_of(argument: str) -> str:
+    """The type in "type value": vector types have spaces, and constants of them too."""
+    return argument[: argument.index(">") + 1] if argument[0] == "<" else argument.partition(" ")[0]
 
 
 @dataclass(frozen=True, slots=True)

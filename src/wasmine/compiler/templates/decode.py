@@ -273,6 +273,8 @@ _TABLE = """
 16 D7  G= Y
 16 E6  X= Y
 13 E6  X= Y
+26 0E  X Y
+26 0F  X Y
 26 10  X+ Y
 26 14  X+ Y
 26 15  X+ Y

@@ -142,7 +142,9 @@ class TemplateBuilder(Builder):
         )
         self._write()
         lines = "\n".join(self.lines)
-        return f"define preserve_nonecc void @{symbol}({parameters}) nounwind {{\n{lines}\n}}\n"
+        # Atomic instructions may have loops in them; optimising for size keeps LLVM from aligning these.
+        attributes = "nounwind optsize" if "atomic" in self.shape.name else "nounwind"
+        return f"define preserve_nonecc void @{symbol}({parameters}) {attributes} {{\n{lines}\n}}\n"
 
     def _write(self) -> None:
         shape, meaning = self.shape, self.meaning
@@ -181,7 +183,8 @@ class TemplateBuilder(Builder):
         if kind == "M":
             index = self._unpacked(_OPERANDS[number], "I")
             return self.load(type, self.address(index, _BYTES[letter]))
-        return self.let(f"load {type}, ptr {self._location(kind, number)}, align {self._alignment(kind, letter)}")
+        # Volatile, or LLVM would read a vector in parts.
+        return self.let(f"load volatile {type}, ptr {self._location(kind, number)}, align {self._alignment(kind, letter)}")
 
     def _constant(self, letter: str) -> str | None:
         if letter == "a":
@@ -268,7 +271,7 @@ class TemplateBuilder(Builder):
         """The pointer to an access of the first or another memory, checked as the shape says."""
         access = ACCESSES[self.shape.access or "guard"]
         offset = magic(OFFSET, self.variant)
-        if aligned:
+        if aligned and size > 1:
             place = self.let(f"add i64 {index}, {offset}")
             low = self.let(f"and i64 {place}, {size - 1}")
             self.trap_if(self.let(f"icmp ne i64 {low}, 0"), TrapKind.UNALIGNED_ATOMIC)
@@ -326,12 +329,14 @@ def _shapes(name: str, meaning: Meaning) -> Iterator[Shape]:
     """The shapes of one instruction."""
     type, _, operation = name.partition(".")
     params, results = meaning.params, meaning.results
+    if name == "i8x16.shuffle":
+        return  # its lanes are constants: made of `permute!`, `interleave!` and `v128.or`
     if operation == "move!":
         yield from _moves(name, params)
     elif operation in ("const", "const_wide!"):
         yield Shape(name, "C" if results in "iI" else "K", "D")
-    elif not params and results:
-        yield Shape(name, "", "D")
+    elif not params:
+        yield Shape(name, "", "D" if results else "-")
     elif params[:1] == "a":
         yield from _memory_shapes(name, meaning)
     elif len(results) == 2:
@@ -416,8 +421,8 @@ def _other_shapes(name: str, meaning: Meaning) -> Iterator[Shape]:
             yield Shape(name, "R", "B")
             yield Shape(name, "R", "N")
     else:
-        # The mask that cuts off what crosses into the next byte would depend on the count.
-        by_constant = operation in _SHIFTS and type != "i8x16"
+        # No processor shifts bytes, and few shift 64 bits arithmetically: masks or several counts would be needed.
+        by_constant = operation in _SHIFTS and type != "i8x16" and name != "i64x2.shr_s"
         for kinds in ("RR", "RC") if by_constant else ("R" * len(params),):
             if params[0] == results:
                 yield Shape(name, kinds, "A")
