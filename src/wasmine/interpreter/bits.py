@@ -75,8 +75,8 @@ _SPLIT: Final = 536870913.0
 _SMALLEST_SQUARE: Final = 1.4e-76
 _LARGEST_SQUARE: Final = 1.1e77
 
-F32_ROUND: Final = "((t := {x} * 536870913.0) - (t - {x}) if 1.4e-76 < {x} * {x} < 1.1e77 else f32_round({x}))"
-"""`f32_round` as a template for generated code: `{x}` is a name (it is used often), `t` a local for scratch."""
+F32_ROUND: Final = "((_t := {x} * 536870913.0) - (_t - {x}) if 1.4e-76 < {x} * {x} < 1.1e77 else f32_round({x}))"
+"""`f32_round` as a template for generated code: `{x}` is a name (it is used often), `_t` a local for scratch."""
 
 
 def f32_round(x: float) -> float:
