@@ -112,7 +112,7 @@ def _decode(code: bytes) -> tuple[Instruction, int]:
 def _explain(scene: _Scene, error: Mismatch | IndexError) -> Fault:
     """The fault behind an operand of a wrong type or behind an `IndexError`: an unknown index or too few operands."""
     kind = scene.instruction.immediates[0].kind if scene.instruction.immediates else ""
-    if isinstance(error, IndexError) and kind in _SPACES:
+    if kind in _SPACES:  # whatever was noticed first: an operand may be wrong and the index unknown besides
         size = len(_space(scene, kind))
         if scene.index >= size:
             return Invalid(f"unknown {_SPACES[kind]} {scene.index}: there are {size}")
