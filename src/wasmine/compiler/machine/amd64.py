@@ -12,7 +12,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from wasmine.compiler.machine.layout import Activation, Context, Thread
+from wasmine.compiler.machine import layout
+from wasmine.compiler.machine.layout import Activation, Context, Record, Thread
+from wasmine.errors import TrapKind
 
 
 class Data:
@@ -38,8 +40,103 @@ _SI_CODE, _SI_ADDR = 8, 16
 # System call numbers (asm/unistd_64.h).
 _SYS_RT_SIGACTION, _SYS_GETTID, _SYS_TGKILL = 13, 186, 234
 
-TRAP_FAULT: Final = 1
-"""The number in Thread.TRAP for a fault: which trap it is follows from the signal and the place."""
+# From the context in r12 to that of the record in rax; clobbers rcx and rdx.
+_SWITCH: Final = f"""\
+  mov rcx, [rax+{Record.CONTEXT}]
+  mov rdx, [r12+{Context.THREAD}]
+  mov [rcx+{Context.THREAD}], rdx
+  mov rdx, [r12+{Context.STACK_LIMIT}]
+  mov [rcx+{Context.STACK_LIMIT}], rdx
+  mov rdx, [r12+{Context.VALUES_LIMIT}]
+  mov [rcx+{Context.VALUES_LIMIT}], rdx
+  mov r12, rcx
+  mov r14, [rcx+{Context.MEMORY}]"""
+
+
+def _bulk(bits: int) -> str:
+    """memory.fill and memory.copy for indices of so many bits: `fill32`, `copy32`, ... They are called with the operands
+    in slots from the address in rax on, and the addresses of (base, length) pairs in rdx (and rcx, for the source).
+
+    Bounds are checked first, so nothing is written if any byte lies outside. Only rax, rcx and rdx are clobbered.
+    """
+    count, index, source = ("ecx", "edi", "esi") if bits == 32 else ("rcx", "rdi", "rsi")
+    out_of_bounds = layout.trap_number(TrapKind.MEMORY_OUT_OF_BOUNDS)
+    return f"""
+.globl fill{bits}
+fill{bits}:
+  push rdi
+  mov {index}, [rax]
+  mov {count}, [rax+16]
+  push rcx
+  add rcx, rdi
+  jc fill{bits}_outside
+  cmp rcx, [rdx+8]
+  ja fill{bits}_outside
+  pop rcx
+  add rdi, [rdx]
+  mov eax, [rax+8]
+  rep stosb
+  pop rdi
+  ret
+fill{bits}_outside:
+  add rsp, 16
+  mov eax, {out_of_bounds}
+  jmp trap_here
+
+.globl copy{bits}
+copy{bits}:
+  push rdi
+  push rsi
+  push rbx
+  mov rbx, rcx
+  mov {index}, [rax]
+  mov {source}, [rax+8]
+  mov {count}, [rax+16]
+  mov rax, rdi
+  add rax, rcx
+  jc copy{bits}_outside
+  cmp rax, [rdx+8]
+  ja copy{bits}_outside
+  mov rax, rsi
+  add rax, rcx
+  jc copy{bits}_outside
+  cmp rax, [rbx+8]
+  ja copy{bits}_outside
+  add rdi, [rdx]
+  add rsi, [rbx]
+  # Backwards only if the destination lies in the source: dst - src < count, unsigned.
+  mov rax, rdi
+  sub rax, rsi
+  cmp rax, rcx
+  jb copy{bits}_backwards
+  rep movsb
+  jmp copy{bits}_done
+copy{bits}_backwards:
+  std
+  lea rdi, [rdi+rcx-1]
+  lea rsi, [rsi+rcx-1]
+  mov rax, rcx
+  and ecx, 7
+  rep movsb
+  mov rcx, rax
+  shr rcx, 3
+  sub rdi, 7
+  sub rsi, 7
+  rep movsq
+  cld
+copy{bits}_done:
+  pop rbx
+  pop rsi
+  pop rdi
+  ret
+copy{bits}_outside:
+  pop rbx
+  pop rsi
+  pop rdi
+  mov eax, {out_of_bounds}
+  jmp trap_here
+"""
+
 
 ASSEMBLY: Final = f"""
 .intel_syntax noprefix
@@ -159,8 +256,46 @@ call_host:
   # Python may have grown the memory.
   mov r14, [r12+{Context.MEMORY}]
   test eax, eax
-  jnz trap_here
+  jnz call_host_special
   ret
+call_host_special:
+  cmp eax, {layout.RESUME}
+  jne trap_here
+  # A handler was found for an exception: its function goes on, whatever lay between is gone.
+  mov rdi, [r12+{Context.THREAD}]
+  mov rsp, [rdi+{Thread.RESUME_STACK}]
+  mov r13, [rdi+{Thread.RESUME_FRAME}]
+  mov r12, [rdi+{Thread.RESUME_CONTEXT}]
+  mov r14, [r12+{Context.MEMORY}]
+  jmp [rdi+{Thread.RESUME_PC}]
+
+# Call a function of another instance: rax is its record, the frame is set. The callee's context gets the thread's limits.
+.globl call_other
+call_other:
+  push r12
+{_SWITCH}
+  call [rax+{Record.CODE}]
+.globl other_return
+other_return:
+  pop r12
+  mov r14, [r12+{Context.MEMORY}]
+  ret
+
+# The same as a tail call: rax is the record, our frame is gone. If our own caller is `call_other`'s end already, nothing
+# is left to restore for us; so the stack does not grow however often instances tail-call each other.
+.globl tail_other
+tail_other:
+  lea rdx, [rip+other_return]
+  cmp [rsp], rdx
+  je tail_other_switch
+  push r12
+  push rdx
+tail_other_switch:
+{_SWITCH}
+  jmp [rax+{Record.CODE}]
+
+{_bulk(32)}
+{_bulk(64)}
 
 # void fault(signal, siginfo, ucontext): SIGSEGV, SIGBUS and SIGFPE.
 .globl fault
@@ -191,7 +326,7 @@ fault:
   mov rcx, [r12+{_SI_ADDR}]
   mov [rax+{Thread.TRAP_ADDRESS}], rcx
   mov [rax+{Thread.TRAP_SIGNAL}], rbx
-  mov qword ptr [rax+{Thread.TRAP}], {TRAP_FAULT}
+  mov qword ptr [rax+{Thread.TRAP}], {layout.FAULT}
   mov rcx, [r13+{_UC_RSP}]
   mov [rax+{Thread.TRAP_STACK}], rcx
   mov rcx, [r13+{_UC_R13}]
@@ -250,5 +385,19 @@ fault_done:
 blob_end:
 """
 
-SYMBOLS: Final = ("enter", "enter_returned", "trap", "call_host", "fault", "blob_end")
-"""What the blob offers, besides its start."""
+SYMBOLS: Final = (
+    "enter",
+    "enter_returned",
+    "trap",
+    "call_host",
+    "call_other",
+    "other_return",
+    "tail_other",
+    "fill32",
+    "fill64",
+    "copy32",
+    "copy64",
+    "fault",
+    "blob_end",
+)
+"""What the blob offers."""

@@ -6,6 +6,7 @@ import ctypes
 import os
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from wasmine.compiler.machine import amd64, faults, libc
@@ -26,7 +27,7 @@ HostCallback: Final = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_i
 class NativeTrap:
     """How a call ended that did not return.
 
-    `trap` is the number that the code gave, or `amd64.TRAP_FAULT`, then `signal` and `address` say more. `pc` is the place:
+    `trap` is the number that the code gave, or `layout.FAULT`, then `signal` and `address` say more. `pc` is the place:
     of the instruction at fault, else behind the call of `trap`. `stack` is the native stack from there outwards.
     """
 
@@ -89,10 +90,17 @@ _glue: Glue | None = None
 _lock = threading.Lock()
 
 
-def load(blob: bytes, symbols: Mapping[str, int]) -> Glue:
-    """The process's glue, made on the first call. OSError or MemoryError where executable memory cannot be had."""
+def load() -> Glue:
+    """The process's glue, made on the first call.
+
+    FileNotFoundError where the package was made without machine code, OSError or MemoryError where executable memory
+    cannot be had.
+    """
     global _glue
     with _lock:
         if _glue is None:
-            _glue = Glue(blob, symbols)
+            stored = (Path(__file__).parent / "amd64.bin").read_bytes()
+            head, _, blob = stored.partition(b"\n")
+            pairs = (pair.split("=") for pair in head.decode().split())
+            _glue = Glue(blob, {name: int(offset) for name, offset in pairs})
         return _glue

@@ -10,6 +10,30 @@ from __future__ import annotations
 
 from typing import Final
 
+from wasmine.errors import TrapKind
+
+FAULT: Final = 1
+"""In Thread.TRAP: a signal. Which trap it is follows from its number and the place."""
+
+PYTHON_EXCEPTION: Final = 2
+"""In Thread.TRAP: a Python exception that the services keep for the thread."""
+
+RESUME: Final = 3
+"""What a service returns to go on at Thread.RESUME_PC instead of behind its call. Never in Thread.TRAP."""
+
+_FIRST_KIND: Final = 16
+_KINDS: Final = tuple(TrapKind)
+
+
+def trap_number(kind: TrapKind) -> int:
+    """The number by which machine code knows a kind of trap."""
+    return _FIRST_KIND + _KINDS.index(kind)
+
+
+def trap_kind(number: int) -> TrapKind:
+    """The kind of trap of a number that `trap_number` gave."""
+    return _KINDS[number - _FIRST_KIND]
+
 
 class Thread:
     """Offsets in a thread block."""
@@ -17,7 +41,7 @@ class Thread:
     ACTIVATION: Final = 0  # the innermost activation, 0 outside wasm
     STACK_LIMIT: Final = 8  # the lowest address that the native stack pointer may have in wasm code
     VALUES_LIMIT: Final = 16  # the highest address that a frame of the value stack may reach
-    TRAP: Final = 24  # how the last call ended: a number of TRAPS
+    TRAP: Final = 24  # how the last call ended: FAULT, PYTHON_EXCEPTION or a `trap_number`
     TRAP_PC: Final = 32  # where, an address in code
     TRAP_ADDRESS: Final = 40  # the address of the data access at fault, for faults
     TRAP_SIGNAL: Final = 48  # the number of the signal, 0 for explicit traps
@@ -27,6 +51,10 @@ class Thread:
     RESULT: Final = 80  # the result register for integers and references
     RESULT_VECTOR: Final = 96  # the result register for floats and vectors, 16 bytes
     VALUES: Final = 112  # the start of the value stack
+    RESUME_PC: Final = 120  # where to go on, for a service that returns RESUME
+    RESUME_STACK: Final = 128
+    RESUME_FRAME: Final = 136
+    RESUME_CONTEXT: Final = 144
     STACK_COPY: Final = 1024  # the native stack from the trap up to `enter`, at most STACK_COPY_SIZE bytes
     STACK_COPY_SIZE: Final = 7168
     SIZE: Final = 8192
@@ -48,7 +76,7 @@ class Context:
     THREAD: Final = 0  # the block of the thread that runs the instance
     STACK_LIMIT: Final = 8  # copied from the thread block on entry
     VALUES_LIMIT: Final = 16
-    TRAP: Final = 24  # address of `trap`: called with a number of TRAPS in the first integer scratch register
+    TRAP: Final = 24  # address of `trap`: called with FAULT, PYTHON_EXCEPTION or a `trap_number` in the first integer scratch register
     CALL_HOST: Final = 32  # address of the Python callback for host functions and runtime calls
     MEMORY: Final = 40  # base and length in bytes of memory 0, 16 bytes
     FIXED: Final = 64  # where the instance's own fields begin
