@@ -277,6 +277,7 @@ call_other:
   call [rax+{Record.CODE}]
 .globl other_return
 other_return:
+other_return_here:
   pop r12
   mov r14, [r12+{Context.MEMORY}]
   ret
@@ -285,7 +286,7 @@ other_return:
 # is left to restore for us; so the stack does not grow however often instances tail-call each other.
 .globl tail_other
 tail_other:
-  lea rdx, [rip+other_return]
+  lea rdx, [rip+other_return_here]
   cmp [rsp], rdx
   je tail_other_switch
   push r12

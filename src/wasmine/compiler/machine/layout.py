@@ -76,7 +76,7 @@ class Context:
     THREAD: Final = 0  # the block of the thread that runs the instance
     STACK_LIMIT: Final = 8  # copied from the thread block on entry
     VALUES_LIMIT: Final = 16
-    TRAP: Final = 24  # address of `trap`: called with FAULT, PYTHON_EXCEPTION or a `trap_number` in the first integer scratch register
+    TRAP: Final = 24  # address of `trap`: called with a `trap_number` in the first scratch register
     CALL_HOST: Final = 32  # address of the Python callback for host functions and runtime calls
     MEMORY: Final = 40  # base and length in bytes of memory 0, 16 bytes
     FIXED: Final = 64  # where the instance's own fields begin
