@@ -1,0 +1,66 @@
+"""Engine 1: the interpreter. It runs everywhere: functions become Python functions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from wasmine.interpreter.code import InstanceCode, ModuleCode
+from wasmine.interpreter.function import HostFunction
+from wasmine.interpreter.storage import InterpreterGlobal, InterpreterMemory, InterpreterTable
+from wasmine.runtime.engine import Engine
+
+if TYPE_CHECKING:
+    from wasmine.format.types import DefinedType, GlobalType, MemoryType, TableType
+    from wasmine.runtime.host import HostCallable
+    from wasmine.runtime.instance import Instance
+    from wasmine.runtime.module import Module
+
+
+class InterpreterEngine(Engine):
+    """Lowers functions to Python source on their first call; see `interpreter.lowering`."""
+
+    name: ClassVar[str] = "interpreter"
+
+    def new_memory(self, type: MemoryType) -> InterpreterMemory:
+        """A zeroed memory."""
+        memory = InterpreterMemory(type)
+        memory.owner = self
+        return memory
+
+    def new_table(self, type: TableType, init: Any) -> InterpreterTable:
+        """A table of elements that are all `init`."""
+        table = InterpreterTable(type, init)
+        table.owner = self
+        return table
+
+    def new_global(self, type: GlobalType, value: Any) -> InterpreterGlobal:
+        """A global variable."""
+        found = InterpreterGlobal(type, value)
+        found.owner = self
+        return found
+
+    def new_host_function(self, type: DefinedType, host: HostCallable) -> HostFunction:
+        """A function whose body is Python."""
+        function = HostFunction(type, host)
+        function.owner = self
+        return function
+
+    def new_code(self, instance: Instance) -> InstanceCode:
+        """The code of an instance; the module's code objects are shared by all of its instances."""
+        return InstanceCode(instance, module_code(instance.module))
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    @staticmethod
+    def lowering(module: Module, index: int) -> str:
+        """The generated source of a defined function, with the offsets of instructions in comments."""
+        return module_code(module).source(index)
+
+
+def module_code(module: Module) -> ModuleCode:
+    """The code of a module, made on first use."""
+    found: ModuleCode | None = module.cache.get("interpreter")
+    if found is None:
+        found = module.cache.setdefault("interpreter", ModuleCode(module))
+    return found

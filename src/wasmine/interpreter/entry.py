@@ -1,0 +1,79 @@
+"""The way from Python into generated code: how deep calls may go, and what errors of generated code mean.
+
+Generated functions are Python functions, and the calls between them use no C stack, so Python's own recursion limit is
+what ends a runaway recursion. While any thread runs wasm, the limit is `WASM_FRAMES` higher than it was: at least so
+many frames can lie above those of the host. An entry from Python does use C stack, so their nesting is bounded too.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from typing import TYPE_CHECKING, Any, Final
+
+from wasmine.errors import Trap, TrapKind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+WASM_FRAMES: Final = 10_000
+"""How many frames of generated code may lie on the stack, at least."""
+MAX_ENTRIES: Final = 200
+"""How often wasm may call Python which calls wasm again, on one thread."""
+
+
+class _Entries(threading.local):
+    """The number of entries on this thread's stack."""
+
+    depth = 0
+
+
+class _RecursionLimit:
+    """Raises Python's recursion limit while anything runs; it is one for the whole process."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._usual = 0
+
+    def acquire(self) -> None:
+        with self._lock:
+            if not self._users:
+                self._usual = sys.getrecursionlimit()
+                sys.setrecursionlimit(self._usual + WASM_FRAMES)
+            self._users += 1
+
+    def release(self) -> None:
+        with self._lock:
+            self._users -= 1
+            # The host may have set another limit meanwhile: then that one stays.
+            if not self._users and sys.getrecursionlimit() == self._usual + WASM_FRAMES:
+                sys.setrecursionlimit(self._usual)
+
+
+_entries: Final = _Entries()
+_limit: Final = _RecursionLimit()
+
+
+def enter(code: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    """Call generated code from Python. Errors arrive as `Trap`, `WasmException` or what host functions raised."""
+    entries = _entries
+    depth = entries.depth
+    if depth >= MAX_ENTRIES:
+        raise Trap(TrapKind.STACK_OVERFLOW, f"wasm and Python called each other {MAX_ENTRIES} times")
+    if not depth:
+        _limit.acquire()
+    entries.depth = depth + 1
+    try:
+        return code(*arguments)
+    except Exception as error:
+        from wasmine.interpreter.traps import translate
+
+        translated = translate(error)
+        if translated is error:
+            raise
+        raise translated.with_traceback(error.__traceback__) from None
+    finally:
+        entries.depth = depth
+        if not depth:
+            _limit.release()

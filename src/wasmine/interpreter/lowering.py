@@ -1,0 +1,430 @@
+"""`Lowering`: the visitor that turns a function body into Python source.
+
+It keeps the abstract operand stack as `Operand`s, Python expressions that are not evaluated yet. An expression stays on
+the stack as long as the order of evaluation allows: expressions are evaluated in the order of the stack, and before a
+statement is put out, whatever lies on the stack and conflicts with it is stored in a stack variable. `s3` is the stack
+variable of height 3, `t3` a scratch name for the operand of height 3, `l3` local 3.
+
+The instructions are in the modules of their families, which each give a table of handlers by name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from wasmine.format.instructions import INSTRUCTIONS, SLOTS
+from wasmine.format.types import F32, F64, I32, I64, V128
+from wasmine.interpreter.dispatcher import dispatch
+from wasmine.interpreter.operand import (
+    ANYTHING,
+    CALLS,
+    EFFECTS,
+    EXPRESSION,
+    NAME,
+    PRIMARY,
+    STATE,
+    W32,
+    W64,
+    Operand,
+    local_bit,
+    slot_bit,
+)
+from wasmine.interpreter.statements import If, Jump, Label, Leave
+from wasmine.interpreter.structure import Printer, Unstructured
+from wasmine.validation import walk_function
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from wasmine.format.types import FuncType, ValueType
+    from wasmine.interpreter.statements import Block, Body, Loop, Try
+    from wasmine.validation.context import Context
+
+    Handler = Callable[..., object]
+    Node = Block | Loop | If | Try | None
+
+# An expression longer than this is stored in a stack variable: CPython's parser takes 200 nested parentheses at most.
+MAX_EXPRESSION: Final = 220
+
+_V128_MASK: Final = (1 << 128) - 1
+# The bounds of values of which nothing else is known.
+_RANGES: Final[dict[ValueType, tuple[int, int]]] = {I32: (0, W32.mask), I64: (0, W64.mask), V128: (0, _V128_MASK)}
+_NO_RANGE: Final = (0, 0)
+_ZEROS: Final[dict[ValueType, str]] = {I32: "0", I64: "0", F32: "0.0", F64: "0.0", V128: "0"}
+_WIDTHS: Final = {I32: W32, I64: W64}
+
+
+@dataclass(frozen=True, slots=True)
+class Lowered:
+    """A function as Python source: one `def` named `f`.
+
+    `needs` are the names that the namespace must have beyond the helpers: what each is, as (kind, index). `tail` says
+    whether the function ends in tail calls: what it returns may then be a `Tail` to go on with.
+    """
+
+    source: str
+    needs: dict[str, tuple[str, int]]
+    tail: bool
+
+
+class Frame:
+    """A control frame: a block, loop, if, try or the function itself.
+
+    `base` is the height of the operand stack below its parameters; `branch_types` are what a branch to it takes. `out`
+    is the body that the frame's node is in, `saved` the parameters for the other arm of an `if`.
+    """
+
+    __slots__ = ("base", "branch_types", "finish", "kind", "label", "node", "out", "params", "results", "saved")
+
+    def __init__(
+        self,
+        kind: str,
+        label: Label,
+        base: int,
+        params: Sequence[ValueType],
+        results: Sequence[ValueType],
+        node: Node,
+        out: Body,
+    ) -> None:
+        self.kind = kind
+        self.label = label
+        self.base = base
+        self.params = params
+        self.results = results
+        self.branch_types = params if kind == "loop" else results
+        self.node = node
+        self.out = out
+        self.saved: list[Operand] = []
+        self.finish: Callable[[], None] | None = None  # what `end` does beside
+
+
+class Lowering:
+    """Lowers the functions of one module, one at a time; not for several threads at once."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self.stack: list[Operand] = []
+        self._plain = _handlers(self)
+        self.handlers = self._plain
+        self._position: Callable[[], int] = int
+        self._offset = 0
+        self._reset([], ())
+
+    def _reset(self, types: list[ValueType], results: Sequence[ValueType]) -> None:
+        self.types = types
+        self.results = results
+        self.stack.clear()
+        self.body: Body = []
+        self.out = self.body
+        self.needs: dict[str, tuple[str, int]] = {}
+        self.tail = False
+        self.delegates = False
+        self.serial = 0
+        # Bits of the locals that were used, and of those that were written before they could be read.
+        self.used = 0
+        self.written = 0
+        self._locals: dict[int, Operand] = {}
+        self.frames: list[Frame] = [Frame("function", Label(), 0, (), results, None, self.body)]
+
+    # ------------------------------------------------------------------------------------------------ a function
+
+    def lower(self, index: int, annotated: bool = False) -> Lowered:
+        """The function's source. `annotated` adds the offset of the instruction to lines, in a comment."""
+        self.handlers = [self._annotating(handler) for handler in self._plain] if annotated else self._plain
+        self._walk(index)
+        try:
+            lines = Printer().print(self.body)
+        except Unstructured:
+            # The printer rewrote the tree; the dispatcher needs a fresh one.
+            self._walk(index)
+            lines = dispatch(self.body)
+        parameters = len(self.context.signatures[index].params)
+        if self.delegates:
+            lines = _undelegate(lines)
+        head = f"def f({', '.join(f'l{i}' for i in range(parameters))}):"
+        source = "\n".join([head, *self._prologue(parameters), *lines, ""])
+        return Lowered(source, self.needs, self.tail)
+
+    def _walk(self, index: int) -> None:
+        context = self.context
+        signature = context.signatures[index]
+        types: list[ValueType] = list(signature.params)
+        for count, type in context.syntax.code[index - context.imported_functions].locals:
+            types += [type] * count
+        self._reset(types, signature.results)
+        walk_function(context, index, self)
+
+    def begin(self, position: Callable[[], int]) -> None:
+        """Called by the walk before the first instruction."""
+        self._position = position
+        self._offset = position()
+
+    def _annotating(self, handler: Handler) -> Handler:
+        def call(*immediates: Any) -> None:
+            out = self.out
+            before = len(out)
+            handler(*immediates)
+            note = f"  # {self._offset:#x}"
+            for i in range(before, len(out)):
+                item = out[i]
+                if isinstance(item, str):
+                    out[i] = item + note
+                elif isinstance(item, If | Leave):
+                    item.note = note
+            # An instruction starts where the one before it ended.
+            self._offset = self._position()
+
+        return call
+
+    def _prologue(self, parameters: int) -> list[str]:
+        """The initial values of the declared locals that may be read before they are written."""
+        by_zero: dict[str, list[str]] = {}
+        bits = (self.used & ~self.written) // local_bit(parameters)
+        number = parameters
+        while bits:
+            if bits & 1:
+                by_zero.setdefault(_ZEROS.get(self.types[number], "None"), []).append(f"l{number}")
+            bits >>= 2
+            number += 1
+        lines = []
+        for zero, names in by_zero.items():
+            lines += [f" {' = '.join(names[i : i + 50])} = {zero}" for i in range(0, len(names), 50)]
+        return lines
+
+    # ------------------------------------------------------------------------------------------------ the stack
+
+    def push(self, text: str, type: ValueType, reads: int, grade: int = EXPRESSION) -> None:
+        """Push an expression of which no more is known than its type."""
+        low, high = _RANGES.get(type, _NO_RANGE)
+        self.stack.append(Operand(text, grade, low, high, reads))
+        if len(text) > MAX_EXPRESSION:
+            self.spill(len(self.stack) - 1)
+
+    def push_slot(self, type: ValueType) -> str:
+        """Push the stack variable of the new height, for a statement that assigns it; its name."""
+        height = len(self.stack)
+        name = f"s{height}"
+        low, high = _RANGES.get(type, _NO_RANGE)
+        self.stack.append(Operand(name, NAME, low, high, slot_bit(height)))
+        return name
+
+    def shorten(self) -> None:
+        """Store the top operand in its stack variable if its expression has become long."""
+        if len(self.stack[-1].text) > MAX_EXPRESSION:
+            self.spill(len(self.stack) - 1)
+
+    def spill(self, height: int) -> None:
+        """Store the operand of this height in its stack variable."""
+        operand = self.stack[height]
+        name = f"s{height}"
+        if operand.text == name:
+            return
+        bit = slot_bit(height)
+        # Until it is stored it is no longer pending: it must not be in conflict with itself.
+        stored = Operand(name, NAME, operand.low, operand.high, bit)
+        self.stack[height] = stored
+        for other, below in enumerate(self.stack):
+            if below.reads & bit and other != height:
+                self.spill(other)
+        if operand.reads & ANYTHING:
+            self.settle(operand.reads, 0, height)
+        self.out.append(f"{name} = {operand.value}")
+
+    def settle(self, reads: int, writes: int, height: int | None = None) -> None:
+        """Store the operands (below `height`) that conflict with a statement which reads and writes these bits."""
+        conflicts = writes
+        if reads & STATE:
+            conflicts |= CALLS
+        if reads & EFFECTS or writes & ANYTHING:
+            conflicts |= EFFECTS
+        if reads & CALLS:
+            conflicts |= STATE
+        stack = self.stack
+        for i in range(len(stack) if height is None else height):
+            if stack[i].reads & conflicts:
+                self.spill(i)
+
+    def settle_effects(self, below: int | None = None) -> None:
+        """Store every operand (below a height) that may trap or does something: control may be going elsewhere."""
+        for i, operand in enumerate(self.stack[:below]):
+            if operand.reads & EFFECTS:
+                self.spill(i)
+
+    def before_condition(self, reads: int) -> None:
+        """Make ready for a branch on a condition that reads this; the stack may live on behind it."""
+        if self.stack:
+            self.settle_effects()
+            self.settle(reads, 0)
+
+    def spill_all(self, params: int = 0) -> None:
+        """Store every operand but literals, and of the top `params` operands those too."""
+        stack = self.stack
+        first_param = len(stack) - params
+        for i, operand in enumerate(stack):
+            if operand.reads or operand.grade != NAME or i >= first_param:
+                self.spill(i)
+
+    def statement(self, text: str, reads: int, writes: int = 0) -> None:
+        """Put out a line after what it is in conflict with."""
+        if self.stack:
+            self.settle(reads, writes)
+        self.out.append(text)
+
+    def stored(self, type: ValueType, operand: Operand, height: int) -> Operand:
+        """The operand as locals, stack variables, arguments and results hold it: exact, and no Python bool."""
+        width = _WIDTHS.get(type)  # type: ignore[call-overload]
+        if width is None:
+            return operand
+        if operand.truth:
+            return Operand(operand.value, EXPRESSION, 0, 1, operand.reads)
+        return width.exact(operand, f"t{height}")
+
+    def pop_all(self, types: Sequence[ValueType]) -> list[Operand]:
+        """Pop operands of these types, as they are stored."""
+        if not types:
+            return []
+        base = len(self.stack) - len(types)
+        operands = self.stack[base:]
+        del self.stack[base:]
+        return [
+            self.stored(type, operand, base + i) for i, (type, operand) in enumerate(zip(types, operands, strict=True))
+        ]
+
+    def local(self, index: int) -> Operand:
+        """A local as an operand."""
+        found = self._locals.get(index)
+        if found is None:
+            bit = local_bit(index)
+            low, high = _RANGES.get(self.types[index], _NO_RANGE)
+            found = self._locals[index] = Operand(f"l{index}", NAME, low, high, bit)
+            self.used |= bit
+        return found
+
+    def need(self, prefix: str, kind: str, index: int) -> str:
+        """The name in the namespace of something of the instance."""
+        name = f"{prefix}{index}"
+        self.needs[name] = (kind, index)
+        return name
+
+    def scratch_serial(self) -> int:
+        """A number that this function has not used yet, for names."""
+        self.serial += 1
+        return self.serial
+
+    def call(self, callee: str, signature: FuncType) -> None:
+        """Call with the arguments on the stack; push the results."""
+        operands = self.pop_all(signature.params)
+        reads = CALLS
+        for operand in operands:
+            reads |= operand.reads
+        text = f"{callee}({', '.join(operand.text for operand in operands)})"
+        results = signature.results
+        if len(results) == 1:
+            self.push(text, results[0], reads, PRIMARY)
+            return
+        if not results:
+            self.statement(text, reads)
+            return
+        height = len(self.stack)
+        for i in range(len(results)):
+            self.settle(reads, slot_bit(height + i))
+        names = [f"s{height + i}" for i in range(len(results))]
+        self.out.append(f"{', '.join(names)} = {text}")
+        for type in results:
+            self.push_slot(type)
+
+    # ------------------------------------------------------------------------------------------------ control
+
+    def enter(
+        self, kind: str, params: Sequence[ValueType], results: Sequence[ValueType], node: Node, label: Label, body: Body
+    ) -> Frame:
+        """Open a frame for a node that was put out; what follows goes into `body`."""
+        frame = Frame(kind, label, len(self.stack) - len(params), params, results, node, self.out)
+        self.frames.append(frame)
+        self.out = body
+        return frame
+
+    def close(self) -> None:
+        """Close the innermost frame: what follows goes behind its node, and its results are on the stack."""
+        frame = self.frames.pop()
+        self.out = frame.out
+        self.reset_stack(frame.base, frame.results)
+
+    def reset_stack(self, base: int, types: Sequence[ValueType]) -> None:
+        """Cut the stack at `base` and push the stack variables above it."""
+        del self.stack[base:]
+        for type in types:
+            self.push_slot(type)
+
+    def fall(self, frame: Frame) -> None:
+        """Put out what brings the results to where the end of the frame's node has them."""
+        self.settle_effects(len(self.stack) - len(frame.results))
+        self.out += self._moves(frame.base, frame.results)
+
+    def _moves(self, base: int, types: Sequence[ValueType]) -> list[str]:
+        """The lines that move the top operands to the stack variables from `base` on. The stack stays as it is."""
+        first = len(self.stack) - len(types)
+        targets, texts = [], []
+        overlap = False
+        written = 0
+        for i, type in enumerate(types):
+            operand = self.stored(type, self.stack[first + i], first + i)
+            target = f"s{base + i}"
+            if operand.text == target:
+                continue
+            overlap = overlap or bool(operand.reads & written)
+            written |= slot_bit(base + i)
+            targets.append(target)
+            texts.append(operand.text)
+        if overlap:
+            return [f"{', '.join(targets)} = {', '.join(texts)}"]
+        return [f"{target} = {text}" for target, text in zip(targets, texts, strict=True)]
+
+    def leave(self) -> Leave:
+        """The return of the top operands."""
+        start = len(self.stack) - len(self.results)
+        texts = [self.stored(type, self.stack[start + i], start + i).text for i, type in enumerate(self.results)]
+        return Leave(f"return {', '.join(texts)}" if texts else "return")
+
+    def branch(self, depth: int) -> Body:
+        """The body of a branch: moves and a jump, or a return."""
+        frame = self.frames[-1 - depth]
+        if frame.kind == "function":
+            return [self.leave()]
+        return [*self._moves(frame.base, frame.branch_types), Jump(frame.label)]
+
+    def condition(self, operand: Operand, height: int) -> str:
+        """The i32 operand that was popped from this height, as an expression for its truth."""
+        if not operand.truth and (operand.low <= -W32.modulus or operand.high >= W32.modulus):
+            return W32.exact(operand, f"t{height}").text
+        return operand.text
+
+
+def _undelegate(lines: list[str]) -> list[str]:
+    """The body of a function that delegates exceptions to its caller: there they are ordinary exceptions again."""
+    return [
+        " try:",
+        *(f" {line}" for line in lines),
+        " except Thrown as e:",
+        "  e.target = 0",
+        "  raise",
+    ]
+
+
+def _handlers(lowering: Lowering) -> list[Handler]:
+    from wasmine.interpreter import control, floating, integer, memory, variable
+
+    table: dict[str, Handler] = {}
+    for family in (control, variable, memory, integer, floating):
+        table.update(family.handlers(lowering))
+    handlers: list[Handler] = [_unknown] * SLOTS
+    for instruction in INSTRUCTIONS:
+        handler = table.get(instruction.name)
+        if handler is not None:
+            handlers[instruction.slot] = handler
+    return handlers
+
+
+def _unknown(*immediates: object) -> None:
+    raise AssertionError("an instruction without a lowering")

@@ -1,0 +1,109 @@
+"""The helpers of generated code: what its global names mean beside the instance's own functions, memories and so on."""
+
+from __future__ import annotations
+
+from math import copysign, inf, sqrt
+from struct import Struct
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from wasmine.errors import Trap, TrapKind
+from wasmine.interpreter.bits import SCALAR, f32_from_bits, f32_round, f32_to_bits, f64_div, f64_sqrt
+
+if TYPE_CHECKING:
+    from wasmine.format.types import DefinedType
+    from wasmine.runtime.function import Function
+
+_STRUCTS: Final = {format: Struct(f"<{format}") for format in "hHiIqQd"}
+_load_32: Final = _STRUCTS["I"].unpack_from
+_store_32: Final = _STRUCTS["I"].pack_into
+
+
+def unreachable() -> Trap:
+    """What the instruction raises."""
+    return Trap(TrapKind.UNREACHABLE)
+
+
+def check_type(function: Function, expected: DefinedType) -> None:
+    """Traps unless the callee of an indirect call is of the expected type or a subtype."""
+    if not function.defined.is_subtype_of(expected):
+        raise Trap(
+            TrapKind.INDIRECT_CALL_TYPE_MISMATCH, f"{function.name} is of type {function.defined}, expected {expected}"
+        )
+
+
+def out_of_bounds(address: int, length: int, size: int) -> NoReturn:
+    """Traps."""
+    what = f"{length} byte{'' if length == 1 else 's'} at {address:#x}"
+    raise Trap(TrapKind.MEMORY_OUT_OF_BOUNDS, f"{what} in a memory of {size:#x} bytes")
+
+
+def load_f32(memory: memoryview, address: int) -> float:
+    """An f32, wherever it lies and whatever NaN it is."""
+    if address + 4 > len(memory):
+        out_of_bounds(address, 4, len(memory))
+    return f32_from_bits(_load_32(memory, address)[0])
+
+
+def store_f32(memory: memoryview, address: int, value: float) -> None:
+    """Store an f32, wherever and whatever NaN it is."""
+    if address + 4 > len(memory):
+        out_of_bounds(address, 4, len(memory))
+    _store_32(memory, address, f32_to_bits(value))
+
+
+def memory_copy(to: memoryview, of: memoryview, target: int, source: int, length: int) -> None:
+    """`memory.copy`; the ranges may overlap."""
+    if source + length > len(of):
+        out_of_bounds(source, length, len(of))
+    if target + length > len(to):
+        out_of_bounds(target, length, len(to))
+    to[target : target + length] = of[source : source + length]
+
+
+# Larger fills go by pieces, for a guest must not make Python allocate what it fills.
+_FILL: Final = 1 << 20
+
+
+def memory_fill(memory: memoryview, target: int, value: int, length: int) -> None:
+    """`memory.fill`."""
+    end = target + length
+    if end > len(memory):
+        out_of_bounds(target, length, len(memory))
+    piece = bytes((value & 0xFF,)) * min(length, _FILL)
+    while end - target > _FILL:
+        memory[target : target + _FILL] = piece
+        target += _FILL
+    memory[target:end] = piece[: end - target]
+
+
+def memory_init(memory: memoryview, data: bytes, target: int, source: int, length: int) -> None:
+    """`memory.init`."""
+    if source + length > len(data):
+        raise Trap(
+            TrapKind.MEMORY_OUT_OF_BOUNDS, f"{length} bytes at {source:#x} of a data segment of {len(data):#x} bytes"
+        )
+    if target + length > len(memory):
+        out_of_bounds(target, length, len(memory))
+    memory[target : target + length] = data[source : source + length]
+
+
+HELPERS: Final[dict[str, Any]] = {
+    **{name.replace(".", "_"): function for name, function in SCALAR.items()},
+    **{f"load_{format}": struct.unpack_from for format, struct in _STRUCTS.items()},
+    **{f"store_{format}": struct.pack_into for format, struct in _STRUCTS.items()},
+    "single": memoryview(bytearray(4)).cast("f"),  # one element, for rounding to f32
+    "inf": inf,
+    "sqrt": sqrt,
+    "copysign": copysign,
+    "f32_round": f32_round,
+    "f64_div": f64_div,
+    "f64_sqrt": f64_sqrt,
+    "unreachable": unreachable,
+    "check_type": check_type,
+    "load_f32": load_f32,
+    "store_f32": store_f32,
+    "memory_copy": memory_copy,
+    "memory_fill": memory_fill,
+    "memory_init": memory_init,
+}
+"""Global names of every namespace of generated code."""

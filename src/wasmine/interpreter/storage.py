@@ -1,0 +1,164 @@
+"""What instances of the interpreter share: memories, tables and globals."""
+
+from __future__ import annotations
+
+import mmap
+import weakref
+from typing import TYPE_CHECKING, Any, Final
+
+from wasmine.interpreter.memory import FORMATS
+from wasmine.runtime.globals import Global
+from wasmine.runtime.memory import Memory
+from wasmine.runtime.table import MAXIMUM_ELEMENTS, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from wasmine.format.types import GlobalType, MemoryType, TableType
+    from wasmine.interpreter.code import InstanceCode
+
+# As much address space as a shared memory takes at once: its bytes must not move while other threads use them.
+_SHARED_CEILING: Final = 1 << 32
+_SIZES: Final = {"h": 2, "H": 2, "i": 4, "I": 4, "f": 4, "q": 8, "Q": 8, "d": 8}
+# Linux's value; Python names it from 3.13 on. Pages that a guest never touches must not count.
+_NO_RESERVE: Final = getattr(mmap, "MAP_NORESERVE", 0x4000) if hasattr(mmap, "MAP_POPULATE") else 0
+
+
+def _allocate(size: int) -> mmap.mmap:
+    """Zeroed bytes that take no memory until they are touched."""
+    try:
+        if hasattr(mmap, "MAP_PRIVATE"):
+            return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _NO_RESERVE)
+        return mmap.mmap(-1, size)
+    except (OSError, ValueError, OverflowError) as error:
+        raise MemoryError(f"cannot allocate a memory of {size} bytes") from error
+
+
+class InterpreterMemory(Memory):
+    """A memory as typed views of one mapping. `views` are by struct format, "B" for the bytes.
+
+    Generated code finds the views as global names of its instance; growing rebinds them in every attached instance.
+    """
+
+    __slots__ = ("_attached", "_mapping", "_size", "views")
+
+    def __init__(self, type: MemoryType) -> None:
+        super().__init__(type)
+        self._size = type.limits.minimum << type.page_size_log2
+        reserved = self._size
+        if type.shared:
+            maximum = type.limits.maximum or 0
+            reserved = max(min(maximum << type.page_size_log2, _SHARED_CEILING), self._size)
+        self._mapping = _allocate(max(reserved, 1))
+        self._attached: list[tuple[weakref.ref[InstanceCode], str]] = []
+        self.views: dict[str, memoryview] = {}
+        self._make_views()
+
+    def _make_views(self) -> None:
+        whole = memoryview(self._mapping)
+        views = {"B": whole[: self._size], "b": whole[: self._size].cast("b")}
+        for format in FORMATS[1:]:
+            size = _SIZES[format]
+            views[format] = whole[: self._size - self._size % size].cast(format)
+        self.views = views
+
+    def attach(self, code: InstanceCode, name: str) -> None:
+        """Bind the views in the namespace of an instance, now and whenever the memory grows."""
+        self._attached.append((weakref.ref(code), name))
+        self._bind(code, name)
+
+    def _bind(self, code: InstanceCode, name: str) -> None:
+        names = {name if format == "B" else f"{name}_{format}": view for format, view in self.views.items()}
+        code.namespace.update(names)
+
+    def view(self) -> memoryview:
+        """A writable memoryview of the bytes."""
+        return memoryview(self.views["B"])
+
+    @property
+    def byte_length(self) -> int:
+        """Size in bytes."""
+        return self._size
+
+    def extend(self, delta: int) -> int:
+        """Add zeroed pages; the old size in pages, or -1 if that is too much."""
+        old = self.size
+        if old + delta > self.maximum:
+            return -1
+        if delta:
+            size = old + delta << self.type.page_size_log2
+            if size > len(self._mapping):
+                if self.type.shared:
+                    return -1
+                try:
+                    self._enlarge(size)
+                except MemoryError:
+                    return -1
+            self._size = size
+            self._make_views()
+            for reference, name in self._attached:
+                code = reference()
+                if code is not None:
+                    self._bind(code, name)
+            self._attached = [entry for entry in self._attached if entry[0]() is not None]
+        return old
+
+    def _enlarge(self, size: int) -> None:
+        """A mapping of this size with the same contents: the same one if nobody else holds a view of it."""
+        try:
+            for view in self.views.values():
+                view.release()
+            self._mapping.resize(size)
+        except (BufferError, OSError, SystemError, ValueError):
+            larger = _allocate(size)
+            larger[: self._size] = memoryview(self._mapping)[: self._size]
+            self._mapping = larger
+
+
+class InterpreterTable(Table):
+    """A table as a list of internal references, the same list always."""
+
+    __slots__ = ("elements",)
+
+    def __init__(self, type: TableType, init: Any) -> None:
+        super().__init__(type)
+        if type.limits.minimum > MAXIMUM_ELEMENTS:
+            raise MemoryError(f"cannot allocate a table of {type.limits.minimum} elements: at most {MAXIMUM_ELEMENTS}")
+        self.elements: list[Any] = [init] * type.limits.minimum
+
+    def __len__(self) -> int:
+        return len(self.elements)
+
+    def get(self, index: int) -> Any:
+        """The internal value of an element."""
+        return self.elements[index]
+
+    def put(self, index: int, values: Sequence[Any]) -> None:
+        """Store internal values."""
+        self.elements[index : index + len(values)] = values
+
+    def extend(self, delta: int, init: Any) -> int:
+        """Add elements; the old size, or -1 if that is too many."""
+        old = len(self.elements)
+        if old + delta > self.maximum:
+            return -1
+        self.elements.extend([init] * delta)
+        return old
+
+
+class InterpreterGlobal(Global):
+    """A global as a slot: `raw` is the internal value."""
+
+    __slots__ = ("raw",)
+
+    def __init__(self, type: GlobalType, value: Any) -> None:
+        super().__init__(type)
+        self.raw = value
+
+    def get(self) -> Any:
+        """The internal value."""
+        return self.raw
+
+    def set(self, value: Any) -> None:
+        """Store an internal value."""
+        self.raw = value

@@ -1,0 +1,103 @@
+"""What errors that leave generated code mean: traps with their wasm call stack.
+
+Generated code leaves bounds checks, null checks and divisions by zero to Python. Such an error means a trap only if the
+innermost frame of its traceback is generated code; what a host function raises passes through as it is.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from typing import TYPE_CHECKING, Final
+
+from wasmine.errors import Frame, Trap, TrapKind
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from wasmine.interpreter.code import InstanceCode
+
+# As many frames as `Trap.frames` holds, the innermost ones.
+MAX_FRAMES: Final = 64
+
+# An indirect call looks up its callee on a line of its own.
+_LOOKUP: Final = re.compile(r"\s*c = T\d+\[")
+
+
+def translate(error: Exception) -> Exception:
+    """The error that Python code outside is to see: `error` itself, or the trap that it means."""
+    traceback = error.__traceback__
+    if isinstance(error, Trap):
+        frames = wasm_frames(traceback)
+        if len(frames) > len(error.frames):
+            error.frames = frames
+        return error
+    trap = _trap(error, traceback)
+    if trap is None:
+        return error
+    trap.frames = wasm_frames(traceback)
+    return trap
+
+
+def _trap(error: Exception, traceback: TracebackType | None) -> Trap | None:
+    innermost = traceback
+    while innermost is not None and innermost.tb_next is not None:
+        innermost = innermost.tb_next
+    if innermost is None:
+        return None
+    code = _code(innermost)
+    if isinstance(error, RecursionError):
+        inside = code is not None or innermost.tb_frame.f_globals.get("__name__", "").startswith("wasmine.")
+        return Trap(TrapKind.STACK_OVERFLOW) if inside else None
+    if code is None:
+        return None
+    if isinstance(error, ZeroDivisionError):
+        return Trap(TrapKind.INTEGER_DIVIDE_BY_ZERO)
+    if isinstance(error, AttributeError):
+        return _null(error)
+    if isinstance(error, IndexError | OverflowError | struct.error):
+        return _out_of_bounds(error, innermost, code)
+    return None
+
+
+def _null(error: AttributeError) -> Trap | None:
+    if error.obj is not None:
+        return None
+    return Trap(TrapKind.UNINITIALIZED_ELEMENT if error.name == "defined" else TrapKind.NULL_REFERENCE)
+
+
+def _out_of_bounds(error: Exception, traceback: TracebackType, code: InstanceCode) -> Trap:
+    # Views of memory say "index out of bounds on dimension 1", lists "list index out of range".
+    index = code.module.index_of(traceback.tb_frame.f_code.co_filename)
+    line = code.module.source(index).splitlines()[traceback.tb_lineno - 1] if index is not None else ""
+    if _LOOKUP.match(line):
+        return Trap(TrapKind.TABLE_OUT_OF_BOUNDS)
+    if str(error).startswith("list"):
+        return Trap(TrapKind.ARRAY_OUT_OF_BOUNDS)
+    return Trap(TrapKind.MEMORY_OUT_OF_BOUNDS)
+
+
+def _code(traceback: TracebackType) -> InstanceCode | None:
+    """The instance whose generated code runs in the frame of this traceback entry."""
+    return traceback.tb_frame.f_globals.get("__wasm__")
+
+
+def wasm_frames(traceback: TracebackType | None) -> tuple[Frame, ...]:
+    """The frames of generated code in a traceback, the innermost first."""
+    entries = []
+    while traceback is not None:
+        if _code(traceback) is not None:
+            entries.append(traceback)
+        traceback = traceback.tb_next
+    return tuple(map(_frame, reversed(entries[-MAX_FRAMES:])))
+
+
+def _frame(traceback: TracebackType) -> Frame:
+    code = _code(traceback)
+    assert code is not None
+    python = traceback.tb_frame.f_code
+    index = code.module.index_of(python.co_filename)
+    name = code.instance.name or code.module.module_name
+    if index is None:
+        return Frame(name, python.co_name, -1)
+    return Frame(name, python.co_name, index, code.module.offset(index, traceback.tb_lineno))
