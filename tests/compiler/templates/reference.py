@@ -16,7 +16,19 @@ if TYPE_CHECKING:
 WIDTH = {"i": 32, "I": 64, "f": 32, "F": 64, "v": 128, "a": 64}
 _DECODE: dict[str, Callable[[int], Any]] = {"f": bits.f32_from_bits, "F": bits.f64_from_bits}
 _ENCODE: dict[str, Callable[[Any], int]] = {"f": bits.f32_to_bits, "F": bits.f64_to_bits}
-_BY_BITS = ("abs", "neg", "copysign", "const", "move!", "select!", "pmin", "pmax", "splat", "extract_lane", "replace_lane")
+_BY_BITS = (
+    "abs",
+    "neg",
+    "copysign",
+    "const",
+    "move!",
+    "select!",
+    "pmin",
+    "pmax",
+    "splat",
+    "extract_lane",
+    "replace_lane",
+)
 """Operations that keep the bits of a NaN."""
 
 
@@ -65,7 +77,7 @@ def _signed(value: int, width: int) -> int:
 def _function(name: str) -> Callable[..., Any]:
     if name in bits.SCALAR:
         return bits.SCALAR[name]
-    if name in simd.SIMD and name != "v128.const":
+    if name in simd.SIMD and not name.endswith(".const"):
         return simd.function(name)
     type, _, operation = name.partition(".")
     if operation.startswith("interleave"):

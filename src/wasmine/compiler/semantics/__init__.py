@@ -33,7 +33,8 @@ def meanings() -> dict[str, Meaning]:
 
 
 def _families() -> Iterator[tuple[str, Meaning]]:
-    from wasmine.compiler.semantics import atomic, convert, float, integer, memory, transfer, vector
+    from wasmine.compiler.semantics import atomic, convert, integer, memory, transfer, vector
+    from wasmine.compiler.semantics import float as floating
 
-    for family in (memory, integer, float, convert, vector, atomic, transfer):
+    for family in (memory, integer, floating, convert, vector, atomic, transfer):
         yield from family.meanings()

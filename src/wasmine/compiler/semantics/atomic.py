@@ -80,13 +80,19 @@ def _compare_exchange(type: str, width: int, b: Builder, index: str | None, expe
         return _exchange(b, width, pointer, expected, narrow)
     # What is replaced by itself stays the same: with an expected value that cannot occur, replace 0 by what is there.
     fits = b.let(f"icmp ult {type} {expected}, {1 << width}")
-    old = _exchange(b, width, pointer, _narrow(b, type, width, expected), b.let(
-        f"select i1 {fits}, i{width} {narrow}, i{width} {_narrow(b, type, width, expected)}"
-    ))
+    old = _exchange(
+        b,
+        width,
+        pointer,
+        _narrow(b, type, width, expected),
+        b.let(f"select i1 {fits}, i{width} {narrow}, i{width} {_narrow(b, type, width, expected)}"),
+    )
     return _widen(b, type, width, old)
 
 
 def _exchange(b: Builder, width: int, pointer: str, expected: str, replacement: str) -> str:
     orders = "seq_cst seq_cst"
-    pair = b.let(f"cmpxchg volatile ptr {pointer}, i{width} {expected}, i{width} {replacement} {orders}, align {width // 8}")
+    pair = b.let(
+        f"cmpxchg volatile ptr {pointer}, i{width} {expected}, i{width} {replacement} {orders}, align {width // 8}"
+    )
     return b.let(f"extractvalue {{ i{width}, i1 }} {pair}, 0")

@@ -116,9 +116,7 @@ def meaning(
     return name, Meaning(instruction.params or "", instruction.results or "", write, lanes, size)
 
 
-def internal(
-    name: str, signature: str, write: Callable[..., str | tuple[str, ...] | None]
-) -> tuple[str, Meaning]:
+def internal(name: str, signature: str, write: Callable[..., str | tuple[str, ...] | None]) -> tuple[str, Meaning]:
     """The meaning of an instruction of our own; its signature is written as in the table."""
     params, _, results = signature.partition("->")
     return name, Meaning(params.strip(), results.strip(), write)

@@ -64,7 +64,9 @@ def _internal() -> Iterator[tuple[str, Meaning]]:
             yield internal(f"{type}.{name}!", f"{letter}{letter} -> {letter}", partial(_binary, type, operation))
         # An index scaled by the size of an element: the most common shape of an address.
         for scale in (1, 2, 3):
-            yield internal(f"{type}.add_shl{scale}!", f"{letter}{letter} -> {letter}", partial(_add_scaled, type, scale))
+            yield internal(
+                f"{type}.add_shl{scale}!", f"{letter}{letter} -> {letter}", partial(_add_scaled, type, scale)
+            )
     # A 64-bit index plus an offset that does not fit in a displacement.
     yield internal("i64.add_address!", "II -> I", _add_address)
 

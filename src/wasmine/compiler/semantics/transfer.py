@@ -24,6 +24,8 @@ def meanings() -> Iterator[tuple[str, Meaning]]:
             yield internal(f"{name}.select!", f"{letter}{letter}i -> {letter}", partial(_select, LLVM_TYPES[letter]))
     # A constant that does not fit in 32 bits with a sign.
     yield internal("i64.const_wide!", "I -> I", _same)
+    # The integer zero of either width: shorter than a move.
+    yield internal("i64.zero!", " -> I", lambda b: "0")
     # The two vector constants that need no memory; the first is also the f32 and f64 zero.
     yield internal("v128.zero!", " -> v", lambda b: "zeroinitializer")
     yield internal("v128.ones!", " -> v", lambda b: "<i64 -1, i64 -1>")

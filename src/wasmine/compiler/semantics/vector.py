@@ -335,13 +335,14 @@ def _narrow(narrow: int, sign: str, b: Builder, x: str, y: str) -> str:
         return b.call(shape(narrow), _PACKS[narrow, sign], f"{wide} {x}", f"{wide} {y}")
     lanes = 64 // narrow
     low, high = (-(1 << narrow - 1), (1 << narrow - 1) - 1) if sign == "s" else (0, (1 << narrow) - 1)
-    halves = []
-    for operand in (x, y):
-        suffix = f"v{lanes}i{2 * narrow}"
+    suffix = f"v{lanes}i{2 * narrow}"
+
+    def clamp(operand: str) -> str:
         raised = b.call(wide, f"llvm.smax.{suffix}", f"{wide} {operand}", f"{wide} {_every(wide, str(low))}")
         clamped = b.call(wide, f"llvm.smin.{suffix}", f"{wide} {raised}", f"{wide} {_every(wide, str(high))}")
-        halves.append(b.let(f"trunc {wide} {clamped} to <{lanes} x i{narrow}>"))
-    return _pick(b, f"<{lanes} x i{narrow}>", *halves, range(2 * lanes))
+        return b.let(f"trunc {wide} {clamped} to <{lanes} x i{narrow}>")
+
+    return _pick(b, f"<{lanes} x i{narrow}>", clamp(x), clamp(y), range(2 * lanes))
 
 
 def _dot(b: Builder, x: str, y: str) -> str:
@@ -472,7 +473,9 @@ def _truncate_below(b: Builder, x: str, limit: str) -> str:
 def _relaxed() -> Iterator[tuple[str, Meaning]]:
     yield meaning("i8x16.relaxed_swizzle", _same_shape("<16 x i8>", 2, swizzle))
     for sign in "su":
-        yield meaning(f"i32x4.relaxed_trunc_f32x4_{sign}", _lifted(("<4 x float>",), "<4 x i32>", partial(_saturate, sign)))
+        yield meaning(
+            f"i32x4.relaxed_trunc_f32x4_{sign}", _lifted(("<4 x float>",), "<4 x i32>", partial(_saturate, sign))
+        )
         zero = partial(_saturate_zero, sign)
         yield meaning(f"i32x4.relaxed_trunc_f64x2_{sign}_zero", _lifted(("<2 x double>",), "<4 x i32>", zero))
     for name, type in FLOATS.items():
@@ -498,11 +501,12 @@ def _multiply_add(type: floats.Floats, operation: str, b: Builder, x: str, y: st
 
 def _dot_of_bytes(b: Builder, x: str, y: str) -> str:
     """Sums of two neighbouring products, both operands signed, saturated."""
-    halves = []
-    for part in ("low", "high"):
+
+    def half(part: str) -> str:
         wide_x, wide_y = (_extend_half(8, part, "sext", b, operand) for operand in (x, y))
-        halves.append(_dot(b, wide_x, wide_y))
-    return _narrow(16, "s", b, *halves)
+        return _dot(b, wide_x, wide_y)
+
+    return _narrow(16, "s", b, half("low"), half("high"))
 
 
 def _dot_of_bytes_add(b: Builder, x: str, y: str, z: str) -> str:

@@ -7,7 +7,6 @@ bytes come out on any host.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from wasmine.compiler.semantics import Target, meanings
@@ -17,6 +16,8 @@ from wasmine.compiler.templates.lift import LiftError, Template, lift
 from wasmine.compiler.templates.object import ObjectFile, read_object
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from wasmine.compiler.semantics import Meaning
 
 _TRIPLE: Final = "x86_64-unknown-linux-gnu"
@@ -66,7 +67,7 @@ def _variants(shape: Shape) -> int:
 
 def _compile(wanted: list[Shape], known: dict[str, Meaning], level: Level) -> ObjectFile:
     """The object file of all templates; variant v of template n is the function `tN_v`."""
-    import llvmlite.binding as llvm
+    import llvmlite.binding as llvm  # type: ignore[import-untyped]
 
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()

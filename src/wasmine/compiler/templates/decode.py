@@ -24,21 +24,22 @@ from typing import NamedTuple
 
 from wasmine.compiler.templates.expand import (
     BYTE,
+    BYTE_REG,
     DIRECT,
     INDEXED,
     JUMP,
     LOCK,
     MEMORY,
-    NONE,
     NO_OPERAND,
+    NONE,
     OPCODE_REGISTER,
     PREFIX_66,
     PREFIX_F2,
     PREFIX_F3,
     RELATIVE,
     VEX,
-    W,
     Instruction,
+    W,
 )
 
 _TABLE = """
@@ -339,15 +340,18 @@ _PACKED = {
 }  # fmt: skip
 _PREFIXES = {0x66: PREFIX_66, 0xF2: PREFIX_F2, 0xF3: PREFIX_F3, 0xF0: LOCK}
 _MANDATORY = {PREFIX_66: "6", PREFIX_F3: "3", PREFIX_F2: "2", 0: "n"}
-_NO_PREFIX = "n*"
 
 
 class Row(NamedTuple):
-    """One row of the table: operand letters with their accesses, the size of the immediate and the scalar move's mark."""
+    """One row of the table: operand letters with their accesses, the size of the immediate and the scalar move's mark.
+
+    `register` is the low half of the register that the opcode names, -1 for other opcodes.
+    """
 
     operands: tuple[str, ...]
-    immediate: str
-    move: bool
+    immediate: str = ""
+    move: bool = False
+    register: int = -1
 
 
 def _parse() -> dict[tuple[str, int, int | None], Row]:
@@ -362,19 +366,24 @@ def _parse() -> dict[tuple[str, int, int | None], Row]:
         move = bool(rest and rest[-1] == "M")
         if move:
             rest.pop()
-        rows[space, int(opcode, 16), int(digit) if digit else None] = Row(tuple(rest), immediate, move)
-    for space, opcodes in _PACKED.items():
+        row = Row(tuple(rest), immediate, move)
+        if any(operand[0] == "Z" for operand in rest):
+            for register in range(8):
+                rows[space, int(opcode, 16) + register, None] = row._replace(register=register)
+        else:
+            rows[space, int(opcode, 16), int(digit) if digit else None] = row
+    for map, opcodes in _PACKED.items():
         for packed in opcodes:
-            rows[f"{space}6", packed, None] = Row(("X=", "H", "Y"), "", False)
+            rows[f"{map}6", packed, None] = Row(("X=", "H", "Y"))
     for number in range(8):  # add or adc sbb and sub xor cmp
         access = "" if number == 7 else "+"
-        for offset, row in enumerate((f"Eb{access} Gb", f"E{access} G", f"Gb{access} Eb", f"G{access} E")):
-            rows["0*", number * 8 + offset, None] = Row(tuple(row.split()), "", False)
-        rows["0*", number * 8 + 4, None] = Row((), "b", False)
-        rows["0*", number * 8 + 5, None] = Row((), "z", False)
+        for offset, operands in enumerate((f"Eb{access} Gb", f"E{access} G", f"Gb{access} Eb", f"G{access} E")):
+            rows["0*", number * 8 + offset, None] = Row(tuple(operands.split()))
+        rows["0*", number * 8 + 4, None] = Row((), "b")
+        rows["0*", number * 8 + 5, None] = Row((), "z")
     for condition in range(16):
-        rows["1*", 0x40 + condition, None] = Row(("G+", "E"), "", False)
-        rows["1*", 0x90 + condition, None] = Row(("Eb+",), "", False)
+        rows["1*", 0x40 + condition, None] = Row(("G+", "E"))
+        rows["1*", 0x90 + condition, None] = Row(("Eb+",))
     return rows
 
 
@@ -443,14 +452,15 @@ def decode(code: bytes, start: int) -> Decoded:
         opcode = cursor.byte()
     else:
         map, opcode = _legacy_opcode(cursor)
-    if map == 0 and (0x70 <= opcode < 0x80 or opcode in (0xEB, 0xE9)) or map == 1 and 0x80 <= opcode < 0x90:
+    if (map, opcode & 0xF0) in ((0, 0x70), (1, 0x80)) or (map == 0 and opcode in (0xEB, 0xE9)):
         return _jump(cursor, map, opcode)
-    row, opcode, low, space = _find(map, opcode, prefixes, code[cursor.at] if cursor.at < len(code) else 0)
-    fields = {"reg": NONE, "base": NONE, "index": NONE, "vector": vector, "fourth": NONE}
+    row, space = _find(map, opcode, prefixes, code[cursor.at] if cursor.at < len(code) else 0)
+    fields = {"reg": NONE, "base": NONE, "index_register": NONE, "vector": vector, "fourth": NONE}
     mode, scale, displacement, displacement_at = NO_OPERAND, 0, 0, -1
-    if low:
+    if row.register >= 0:
         mode = OPCODE_REGISTER
-        fields["base"] = (low - 1) | b
+        opcode -= row.register
+        fields["base"] = row.register | b
     elif row.operands or (space, opcode) in _GROUPS:
         mode, scale, displacement, displacement_at = _modrm(cursor, fields, r, x, b)
         if (space, opcode) in _GROUPS:
@@ -468,10 +478,11 @@ def decode(code: bytes, start: int) -> Decoded:
         if vector:
             raise ValueError(f"VEX.vvvv of {code[start : cursor.at].hex()} is used, but not in the table")
         fields["vector"] = NONE
-    if any("b" in operand for operand in row.operands):
-        prefixes |= BYTE
+    for operand in row.operands:
+        if operand[1:2] == "b":
+            prefixes |= BYTE_REG if operand[0] == "G" else BYTE
     instruction = Instruction(
-        prefixes, map, opcode, mode, fields["reg"], fields["base"], fields["index"], scale, fields["vector"],
+        prefixes, map, opcode, mode, fields["reg"], fields["base"], fields["index_register"], scale, fields["vector"],
         fields["fourth"], displacement, NONE, immediate, size, NONE, NONE,
     )  # fmt: skip
     return Decoded(instruction, cursor.offset, accesses, displacement_at, immediate_at)
@@ -514,20 +525,19 @@ def _jump(cursor: _Cursor, map: int, opcode: int) -> Decoded:
     return Decoded(Instruction(0, 0, condition, JUMP, *blank, distance, size, NONE, NONE), cursor.offset, (), -1, at)
 
 
-def _find(map: int, opcode: int, prefixes: int, modrm: int) -> tuple[Row, int, int, str]:
-    """The row, the opcode without a register in it, that register plus 1 (0 without), and the row's space."""
+def _find(map: int, opcode: int, prefixes: int, modrm: int) -> tuple[Row, str]:
+    """The row of an opcode and its space."""
     mandatory = _MANDATORY[prefixes & (PREFIX_F2 | PREFIX_F3) or prefixes & PREFIX_66]
-    digit = modrm >> 3 & 7
-    for candidate, low in (opcode, 0), (opcode & 0xF8, (opcode & 7) + 1):
-        for space in (f"{map}{mandatory}", f"{map}*", f"{map}n" if prefixes & VEX == 0 and map == 2 else ""):
-            if space.endswith("*") and prefixes & (VEX | PREFIX_F2 | PREFIX_F3):
-                continue
-            row = _ROWS.get((space, candidate, None)) or _ROWS.get((space, candidate, digit))
-            if row and bool(low) == any(operand[0] == "Z" for operand in row.operands):
-                return row, candidate, low, space
-            if row and candidate & 7 == 0 and low == 0 and row.operands and row.operands[0][0] == "Z":
-                return row, candidate, 1, space
-    raise ValueError(f"opcode {opcode:02X} of map {map} with prefix {mandatory} (ModRM {modrm:02X}) is not in the table")
+    spaces = [f"{map}{mandatory}"]
+    if not prefixes & (VEX | PREFIX_F2 | PREFIX_F3):
+        spaces.append(f"{map}*")
+    for space in spaces:
+        row = _ROWS.get((space, opcode, None)) or _ROWS.get((space, opcode, modrm >> 3 & 7))
+        if row:
+            return row, space
+    raise ValueError(
+        f"opcode {opcode:02X} of map {map} with prefix {mandatory} (ModRM {modrm:02X}) is not in the table"
+    )
 
 
 def _modrm(cursor: _Cursor, fields: dict[str, int], r: int, x: int, b: int) -> tuple[int, int, int, int]:
@@ -542,7 +552,7 @@ def _modrm(cursor: _Cursor, fields: dict[str, int], r: int, x: int, b: int) -> t
     if rm == 4:
         sib = cursor.byte()
         scale, index = sib >> 6, sib >> 3 & 7 | x
-        fields["index"] = NONE if index == 4 else index
+        fields["index_register"] = NONE if index == 4 else index
         if sib & 7 == 5 and mod == 0:
             mode, size = INDEXED, 4
         else:
@@ -555,28 +565,29 @@ def _modrm(cursor: _Cursor, fields: dict[str, int], r: int, x: int, b: int) -> t
     return mode, scale, cursor.signed(size), at
 
 
+_FIELDS = {"G": "reg", "X": "reg", "E": "base", "Y": "base", "Z": "base", "V": "vector", "H": "vector", "I": "fourth"}
+
+
 def _accesses(row: Row, vex: bool, mode: int, fields: dict[str, int]) -> list[Access]:
     """How the instruction uses each register that it names, those of a memory operand included."""
     found = []
+    three_operands = any(operand[0] == "H" for operand in row.operands)
+    between_registers = mode == DIRECT
     for operand in row.operands:
-        letter = operand[0]
-        reads, writes = "=" not in operand, "=" in operand or "+" in operand
-        file = "g" if letter in "GEVZ" else "x"
-        if letter == "H" and (not vex or row.move and mode != DIRECT):
-            continue
-        if letter in "EY" and mode not in (DIRECT, NO_OPERAND):
-            continue
-        if letter == "X" and writes and not vex and any(other[0] == "H" for other in row.operands):
-            # The legacy encoding has no third operand: the destination is also the first source.
-            reads = reads or not row.move or mode == DIRECT
-        if letter == "Y" and writes and not vex and row.move and mode == DIRECT:
+        letter, access = operand[0], operand[-1]
+        reads, writes = access != "=", access in "=+"
+        if letter in "EY" and not between_registers:
+            continue  # memory: its registers are added below
+        if letter == "H":
+            if not vex or (row.move and not between_registers):
+                continue
+        elif letter in "XY" and three_operands and not vex and (between_registers or not row.move):
+            # The legacy encoding has two operands: what is written is the first source too.
+            # (A scalar move between registers keeps the upper part of what it writes; one from memory clears it.)
+            if row.operands[0] == "H=":  # a shift by an immediate, in place
+                writes = True
             reads = True
-        if operand == "H=" or not vex and row.operands[:1] == ("H=",):
-            reads = not vex
-        field = {"G": "reg", "X": "reg", "E": "base", "Y": "base", "Z": "base", "V": "vector", "H": "vector"}.get(letter)
-        found.append(Access(field or "fourth", file, reads, writes))
-    if row.operands[:1] == ("H=",) and not vex:  # a shift by an immediate shifts ModRM.rm in place
-        found = [Access("base", "x", True, True)]
+        found.append(Access(_FIELDS[letter], "g" if letter in "GEVZ" else "x", reads, writes))
     if mode in (MEMORY, INDEXED):
-        found.extend(Access(field, "g", True, False) for field in ("base", "index") if fields[field] != NONE)
+        found.extend(Access(field, "g", True, False) for field in ("base", "index_register") if fields[field] != NONE)
     return found

@@ -18,7 +18,8 @@ PREFIX_F3: Final = 4
 LOCK: Final = 8
 VEX: Final = 16
 W: Final = 32
-BYTE: Final = 64  # a register of one byte: registers 4 to 7 then need a REX prefix
+BYTE: Final = 64  # the register in ModRM.rm is one of a byte: registers 4 to 7 then need a REX prefix
+BYTE_REG: Final = 128  # the same of ModRM.reg
 
 # `Instruction.mode`: what the operand bytes are.
 NO_OPERAND: Final = 0
@@ -70,7 +71,7 @@ class Instruction(NamedTuple):
     """One x86-64 instruction with open fields. A hole's static value is its addend.
 
     `base` is the register of ModRM.rm, the base of an address, or the register in the opcode; `reg` may be an opcode's
-    digit. `scale` is log2 of the index's factor.
+    digit. `index_register` is multiplied by 2 to the power of `scale`.
     """
 
     prefixes: int
@@ -79,7 +80,7 @@ class Instruction(NamedTuple):
     mode: int
     reg: int
     base: int
-    index: int
+    index_register: int
     scale: int
     vector: int
     fourth: int
@@ -110,17 +111,15 @@ class Hole(NamedTuple):
     addend: int
 
 
-def expand(
-    instructions: Sequence[Instruction], registers: Sequence[int], small: int
-) -> tuple[bytes, tuple[Hole, ...]]:
+def expand(instructions: Sequence[Instruction], registers: Sequence[int], small: int) -> tuple[bytes, tuple[Hole, ...]]:
     """The code of a template with its operands in `registers` (operand 0 first), and the holes left in it.
 
     Bit n of `small` says that value n lies between SMALL_MIN and SMALL_MAX, so that one byte does.
     """
-    pieces = []
+    pieces: list[bytes] = []
     holes: list[Hole] = []
-    starts = []
-    jumps = []
+    starts: list[int] = []
+    jumps: list[tuple[int, int]] = []
     at = 0
     for instruction in instructions:
         starts.append(at)
@@ -216,7 +215,7 @@ def encode(
     else:
         head = _LEGACY[prefixes & 15]
         rex = (8 if prefixes & W else 0) | r << 2 | x << 1 | b
-        if rex or prefixes & BYTE and (reg & 12 == 4 or mode != MEMORY and base & 12 == 4):
+        if rex or (prefixes & BYTE_REG and reg >= 4) or (prefixes & BYTE and base >= 4 and mode != MEMORY):
             head += bytes((0x40 | rex,))
         head += _ESCAPES[map] + bytes((opcode,))
 

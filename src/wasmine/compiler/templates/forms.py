@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
 TRAPS: Final = tuple(TrapKind)
 
-_GENERAL = {"a": 0, "b": 1, "c": 2, "d": 3}
 _OPERANDS: Final = "abcd"
 
 # The parameters of every template, in LLVM's order for preserve_nonecc on x86-64:
@@ -50,8 +49,8 @@ _PARAMETER_TYPES: Final = ("ptr",) * 3 + ("i64",) * 9 + ("<2 x double>",) * 8
 # They are such that LLVM can do nothing clever with them, and far enough apart to tell which hole it is.
 _DISPLACEMENTS: Final = ((0x31415900, 0x01010100), (0x27182800, 0x01110100))
 IMMEDIATES: Final = (-0x3A5C1B27, -0x2B9D4E63)
-_COUNTS: Final = (5, 13)
-_WIDE: Final = (0x3A5C1B27_4D6E7F81, 0x2B9D4E63_5C7D8E92)
+COUNTS: Final = (5, 13)
+WIDE_IMMEDIATES: Final = (0x3A5C1B27_4D6E7F81, 0x2B9D4E63_5C7D8E92)
 _SHIFTS: Final = ("shl", "shr_s", "shr_u", "rotl", "rotr")
 MAXIMAL_ADDEND: Final = 24
 MINIMAL_ADDEND: Final = -8
@@ -149,7 +148,9 @@ class TemplateBuilder(Builder):
     def _write(self) -> None:
         shape, meaning = self.shape, self.meaning
         params = meaning.params
-        operands = [self._operand(number, kind, params[number]) for number, kind in enumerate(shape.kinds[: len(params)])]
+        operands = [
+            self._operand(number, kind, params[number]) for number, kind in enumerate(shape.kinds[: len(params)])
+        ]
         lane = (shape.lane,) if meaning.lanes else ()
         result = meaning.write(self, *operands, *lane)
         form = shape.form
@@ -160,8 +161,9 @@ class TemplateBuilder(Builder):
         elif form[0] == "S" and len(form) == 2:
             self._select(str(result), form[1])
         elif form in ("S", "V", "P"):
-            pointer = self._location(form, 3)
-            self.do(f"store {LLVM_TYPES[meaning.results]} {result}, ptr {pointer}, align {self._alignment(form, meaning.results)}")
+            type, pointer = LLVM_TYPES[meaning.results], self._location(form, 3)
+            align = self._alignment(form, meaning.results)
+            self.do(f"store {type} {result}, ptr {pointer}, align {align}")
             self._leave("next", {})
         elif isinstance(result, tuple):
             letters = zip(_OPERANDS, meaning.results, result, strict=False)
@@ -184,15 +186,17 @@ class TemplateBuilder(Builder):
             index = self._unpacked(_OPERANDS[number], "I")
             return self.load(type, self.address(index, _BYTES[letter]))
         # Volatile, or LLVM would read a vector in parts.
-        return self.let(f"load volatile {type}, ptr {self._location(kind, number)}, align {self._alignment(kind, letter)}")
+        return self.let(
+            f"load volatile {type}, ptr {self._location(kind, number)}, align {self._alignment(kind, letter)}"
+        )
 
     def _constant(self, letter: str) -> str | None:
         if letter == "a":
             return None
         if self.shape.is_shift_by_constant:
-            return str(_COUNTS[self.variant])
+            return str(COUNTS[self.variant])
         if self.shape.name == "i64.const_wide!":
-            return str(_WIDE[self.variant])
+            return str(WIDE_IMMEDIATES[self.variant])
         return str(IMMEDIATES[self.variant])
 
     def _location(self, kind: str, hole: int) -> str:
@@ -327,7 +331,7 @@ def shapes(meanings: dict[str, Meaning]) -> Iterator[Shape]:
 
 def _shapes(name: str, meaning: Meaning) -> Iterator[Shape]:
     """The shapes of one instruction."""
-    type, _, operation = name.partition(".")
+    operation = name.partition(".")[2]
     params, results = meaning.params, meaning.results
     if name == "i8x16.shuffle":
         return  # its lanes are constants: made of `permute!`, `interleave!` and `v128.or`

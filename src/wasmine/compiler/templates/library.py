@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import zlib
+import sys
 from array import array
 from pathlib import Path
 from struct import Struct
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from wasmine.compiler.templates.lift import Template
+
+LEVELS: Final = ("amd64_v3", "amd64")
+"""The libraries there are: for x86-64-v3 (AVX2, BMI), and for x86-64 with SSE4.1 and POPCNT."""
 
 _MAGIC: Final = b"wasmine templates 1\n"
 _INSTRUCTION: Final = Struct("<10BiBqBBB")
@@ -30,14 +33,15 @@ class Code(NamedTuple):
 class TemplateLibrary:
     """The templates for one kind of processor.
 
-    `number(key)` names a template once and for all; `code(number, registers, small)` fills it in. Instructions are
-    unpacked when a template is first used, and what was filled in is kept.
+    `numbers[key]` is a template's number, `code(number, ...)` its code with registers filled in. Instructions are
+    unpacked when a template is first used; what was filled in is kept in `codes`, for whoever cannot afford a call:
+    `codes[packed(number, ...)]` never fails either.
     """
 
     def __init__(self, data: bytes) -> None:
         self.keys, self._starts, self._hazards, self.constants, self._instructions = unpack(data)
         self._numbers: dict[str, int] | None = None
-        self._filled: dict[int, Code] = {}
+        self.codes = Codes(self)
 
     @property
     def numbers(self) -> dict[str, int]:
@@ -53,15 +57,33 @@ class TemplateLibrary:
         return tuple(map(Instruction._make, _INSTRUCTION.iter_unpack(self._instructions[start * size : end * size])))
 
     def hazards(self, number: int) -> int:
-        """Which operands must not share a register: bit 4 * w + o if operand w is written before o is read."""
+        """Which operands must not share a register: bit 4 * w + o if operand w is written before o is last read."""
         return self._hazards[number]
 
     def code(self, number: int, d: int = 0, a: int = 0, b: int = 0, c: int = 0, small: int = 0) -> Code:
-        """A template's code with these registers for operands a, b, c, d, and values that are small as the bits say."""
-        packed = number << 24 | small << 16 | d << 12 | a << 8 | b << 4 | c
-        code = self._filled.get(packed)
-        if code is None:
-            code = self._filled[packed] = Code(*expand(self.instructions(number), (a, b, c, d), small))
+        """A template's code with these registers for its operands.
+
+        Bit n of `small` promises that value n lies between SMALL_MIN and SMALL_MAX, so that a byte may hold it.
+        """
+        return self.codes[packed(number, d, a, b, c, small)]
+
+
+def packed(number: int, d: int = 0, a: int = 0, b: int = 0, c: int = 0, small: int = 0) -> int:
+    """A template and all choices about it as one int."""
+    return number << 24 | small << 16 | d << 12 | a << 8 | b << 4 | c
+
+
+class Codes(dict[int, Code]):
+    """Codes by what `packed` returns; what is missing is made."""
+
+    def __init__(self, library: TemplateLibrary) -> None:
+        super().__init__()
+        self._library = library
+
+    def __missing__(self, key: int) -> Code:
+        registers = (key >> 8 & 15, key >> 4 & 15, key & 15, key >> 12 & 15)
+        instructions = self._library.instructions(key >> 24)
+        code = self[key] = Code(*expand(instructions, registers, key >> 16 & 255))
         return code
 
 
@@ -80,7 +102,7 @@ def accepts_immediate(name: str, value: int) -> bool:
 
 
 def load(level: str) -> TemplateLibrary | None:
-    """The library of a level (`amd64_v3`, `amd64`), or None where the package was made without."""
+    """The library of a level, or None where the package was made without."""
     path = Path(__file__).parent / f"{level}.bin"
     try:
         data = path.read_bytes()
@@ -89,7 +111,7 @@ def load(level: str) -> TemplateLibrary | None:
     return TemplateLibrary(data)
 
 
-# The file: the magic line, then compressed: three counts (bytes of keys, templates, constants), the keys, one per line,
+# The file, which a wheel compresses: the magic line, three counts (bytes of keys, templates, constants), the keys, one per line,
 # then for each template the number of its first instruction (4 bytes, one more for the end) and its hazards (2 bytes),
 # the constants, each as its length and its bytes, and the instructions.
 
@@ -110,14 +132,14 @@ def pack(templates: Sequence[Template], constants: Sequence[bytes]) -> bytes:
             b"".join(_INSTRUCTION.pack(*instruction) for t in templates for instruction in t.instructions),
         )
     )
-    return _MAGIC + zlib.compress(body, 9)
+    return _MAGIC + body
 
 
 def unpack(data: bytes) -> tuple[list[str], Sequence[int], Sequence[int], tuple[bytes, ...], bytes]:
     """Keys, starts, hazards, constants and packed instructions of a stored library; ValueError if it is none."""
     if not data.startswith(_MAGIC):
         raise ValueError("not a template library of this version: build it again")
-    body = zlib.decompress(data[len(_MAGIC) :])
+    body = data[len(_MAGIC) :]
     length, count, constant_count = _COUNTS.unpack_from(body)
     at = _COUNTS.size
     keys = body[at : at + length].decode().split("\n")
@@ -135,8 +157,6 @@ def unpack(data: bytes) -> tuple[list[str], Sequence[int], Sequence[int], tuple[
 
 
 def _array(code: str, data: bytes) -> array[int]:
-    import sys
-
     numbers = array(code, data)
     if sys.byteorder == "big":
         numbers.byteswap()

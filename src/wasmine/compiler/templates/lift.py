@@ -16,7 +16,6 @@ from wasmine.compiler.templates.expand import (
     JUMP,
     LOCK,
     NEGATED,
-    NONE,
     OFFSET,
     OPERAND,
     POOL_CONSTANT,
@@ -28,11 +27,11 @@ from wasmine.compiler.templates.expand import (
     encode,
 )
 from wasmine.compiler.templates.forms import (
-    _COUNTS,
-    _WIDE,
+    COUNTS,
     IMMEDIATES,
     MAXIMAL_ADDEND,
     MINIMAL_ADDEND,
+    WIDE_IMMEDIATES,
     Shape,
     magic,
 )
@@ -44,7 +43,18 @@ if TYPE_CHECKING:
     from wasmine.compiler.templates.object import Function, Relocation
 
 # The registers of templates, in LLVM's hands and in ours. What is not here must not occur.
-_GENERAL: Final = {15: OPERAND, 8: OPERAND + 1, 9: OPERAND + 2, 11: OPERAND + 3, 0: 0, 1: 1, 2: 2, 12: 12, 13: 13, 14: 14}
+_GENERAL: Final = {
+    15: OPERAND,
+    8: OPERAND + 1,
+    9: OPERAND + 2,
+    11: OPERAND + 3,
+    0: 0,
+    1: 1,
+    2: 2,
+    12: 12,
+    13: 13,
+    14: 14,
+}
 _VECTOR: Final = {1: OPERAND, 2: OPERAND + 1, 3: OPERAND + 2, 4: OPERAND + 3, 0: 0, 5: 15, 6: 14, 7: 13}
 _FILES: Final = {"g": _GENERAL, "x": _VECTOR}
 _REGISTERS: Final = {file: {ours: theirs for theirs, ours in table.items()} for file, table in _FILES.items()}
@@ -87,9 +97,7 @@ class Node:
         return self.is_jump and self.instruction.opcode == 0x10
 
 
-def lift(
-    shape: Shape, meaning: Meaning, variants: Sequence[Function], constant: Callable[[str], int]
-) -> Template:
+def lift(shape: Shape, meaning: Meaning, variants: Sequence[Function], constant: Callable[[str], int]) -> Template:
     """The template of one shape from its compiled variants; `constant` numbers the library's constants by symbol."""
     listings = [_simplify(_nodes(variant, constant)) for variant in variants]
     nodes = listings[0]
@@ -275,10 +283,14 @@ def _open_holes(shape: Shape, first: list[Node], second: list[Node]) -> list[Nod
     if len(first) != len(second):
         raise LiftError("the variants differ in length")
     values = _values(shape)
+    orders = [{node: number for number, node in enumerate(nodes)} for nodes in (first, second)]
     for node, other in zip(first, second, strict=True):
         one, two = node.instruction, other.instruction
         if node.is_jump:
-            if one.opcode != two.opcode or isinstance(node.to, str) and node.to != other.to:
+            destinations = [
+                order[to] if isinstance(to, Node) else to for order, to in zip(orders, (node.to, other.to), strict=True)
+            ]
+            if one.opcode != two.opcode or destinations[0] != destinations[1]:
                 raise LiftError("the variants differ in a jump")
             continue
         changes: dict[str, int] = {}
@@ -301,9 +313,9 @@ def _values(shape: Shape) -> dict[int, tuple[int, int]]:
     for hole in shape.values:
         pair = (magic(hole, 0), magic(hole, 1))
         if hole < len(shape.kinds) and shape.kinds[hole] == "C":
-            pair = _COUNTS if shape.is_shift_by_constant else IMMEDIATES
+            pair = COUNTS if shape.is_shift_by_constant else IMMEDIATES
             if shape.name == "i64.const_wide!":
-                pair = _WIDE
+                pair = WIDE_IMMEDIATES
         found[hole] = pair
     return found
 
@@ -318,7 +330,7 @@ def _match(values: dict[int, tuple[int, int]], one: int, two: int, size: int) ->
             (addend,) = addends
             if MINIMAL_ADDEND <= addend <= MAXIMAL_ADDEND and (size >= 4 or addend == 0):
                 return hole, addend
-        if (first, second) == _COUNTS and size == 1 and one + first == two + second and one + first in (32, 64):
+        if (first, second) == COUNTS and size == 1 and one + first == two + second and one + first in (32, 64):
             return NEGATED + hole, one + first
     raise LiftError(f"numbers {one:#x} and {two:#x} belong to no hole")
 

@@ -1,0 +1,31 @@
+"""Makes the template libraries of the compiler engine when a wheel or an editable install is built.
+
+They are data, the same on every host, so the wheel stays universal. They are written next to the code that reads them,
+where an editable install finds them too; git ignores them there.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+
+class TemplateBuildHook(BuildHookInterface):  # type: ignore[type-arg]
+    """Builds the libraries and adds them to the wheel."""
+
+    PLUGIN_NAME = "custom"
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002 - the interface's
+        """Called by hatchling before the files of a wheel are collected."""
+        source = Path(self.root) / "src"
+        sys.path.insert(0, str(source))
+        try:
+            from wasmine.compiler.templates.build import build
+
+            written = build(source / "wasmine" / "compiler" / "templates")
+        finally:
+            sys.path.remove(str(source))
+        build_data["artifacts"] += [path.relative_to(self.root).as_posix() for path in written]
