@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from wasmine.format.instructions import BY_OPCODE, SLOTS
 from wasmine.format.types import F32, F64, I32, I64, V128
-from wasmine.validation import immediates
+from wasmine.validation import closing, immediates
 from wasmine.validation.faults import Fault, Invalid, Malformed, Mismatch
 from wasmine.validation.operands import Polymorphic, type_list
 
@@ -47,12 +47,17 @@ class Attempt:
 
 @dataclass(slots=True)
 class _Scene:
-    """The code up to the instruction at fault, the instruction, and the walk's variables before it."""
+    """The instruction at fault, its immediates (and what follows), and the walk's variables before it."""
 
     context: Context
     instruction: Instruction
-    index: int  # its first immediate, if that is an index
+    immediates: bytes
     variables: dict[str, Any]
+
+    @property
+    def index(self) -> int:
+        """The first immediate of an instruction that starts with an index."""
+        return immediates.u32(iter(self.immediates))
 
 
 def find_fault(attempt: Attempt) -> Fault | None:
@@ -85,7 +90,7 @@ def _repeat(attempt: Attempt, it: Iterator[int], handlers: Sequence[Callable[...
 
 def _scene(attempt: Attempt, start: int) -> _Scene:
     code = attempt.expression.code
-    instruction, index = _decode(code[start:])
+    instruction, size = _decode(code[start:])
     try:
         _repeat(attempt, iter(code[:start]), [lambda *_: None] * SLOTS)
     except Malformed as error:
@@ -94,19 +99,17 @@ def _scene(attempt: Attempt, start: int) -> _Scene:
         while trace is not None and trace.tb_frame.f_code.co_name != "walk":
             trace = trace.tb_next
         assert trace is not None
-        return _Scene(attempt.context, instruction, index, trace.tb_frame.f_locals)
+        return _Scene(attempt.context, instruction, code[start + size :], trace.tb_frame.f_locals)
     raise AssertionError("the walk of cut off code ends too soon")
 
 
 def _decode(code: bytes) -> tuple[Instruction, int]:
-    """The instruction that starts there, and the number that follows its opcode (0 where there is none)."""
+    """The instruction that starts there, and the size of its opcode."""
     it = iter(code)
     opcode = immediates.byte(it)
     if opcode not in BY_OPCODE:
         opcode = opcode << 16 | immediates.u32(it)
-    instruction = BY_OPCODE[opcode]
-    indexed = instruction.immediates and instruction.immediates[0].kind in _SPACES
-    return instruction, immediates.u32(it) if indexed else 0
+    return BY_OPCODE[opcode], len(code) - length_hint(it)
 
 
 def _explain(scene: _Scene, error: Mismatch | IndexError) -> Fault:
@@ -131,18 +134,18 @@ def _explain(scene: _Scene, error: Mismatch | IndexError) -> Fault:
 
 
 def _space(scene: _Scene, kind: str) -> Sequence[object]:
-    variables = scene.variables
-    return {
-        "local": variables["loc"],
+    spaces: dict[str, Sequence[object]] = {
+        "local": scene.variables["loc"],
         "global": scene.context.globals,
         "func": scene.context.functions,
-        "label": variables["ctl"],
-    }[kind]
+        "label": scene.variables["ctl"],
+    }
+    return spaces[kind]
 
 
 def _operands(scene: _Scene) -> Sequence[object] | None:
     """The types of the operands that the instruction takes, None where that is not known here."""
-    index, variables, context = scene.index, scene.variables, scene.context
+    variables, context = scene.variables, scene.context
     if scene.instruction.params is not None:
         address = context.memories[0].address if len(context.memories) == 1 else "address"
         return [_LETTERS.get(letter, address) for letter in scene.instruction.params]
@@ -152,18 +155,30 @@ def _operands(scene: _Scene) -> Sequence[object] | None:
         case "end" | "else":
             types = results
         case "call" | "return_call":
-            types = context.signatures[index].params
+            types = context.signatures[scene.index].params
+        case "call_indirect" | "return_call_indirect":
+            types = [*closing.function_type(context, scene.index).params, "address"]
+        case "block" | "loop" | "try" | "try_table":
+            types = _block_params(scene)
+        case "if":
+            types = [*_block_params(scene), I32]
         case "br":
-            types = frames[~index][3]
+            types = frames[~scene.index][3]
         case "br_if":
-            types = [*frames[~index][3], I32]
+            types = [*frames[~scene.index][3], I32]
         case "return":
             types = frames[0][3]
         case "local.set" | "local.tee":
-            types = [list.__getitem__(variables["loc"], index)]
+            types = [list.__getitem__(variables["loc"], scene.index)]
         case "global.set":
-            types = [context.globals[index].value]
+            types = [context.globals[scene.index].value]
     return tuple(types) if types is not None else None
+
+
+def _block_params(scene: _Scene) -> Sequence[ValueType]:
+    it = iter(scene.immediates)
+    first = immediates.byte(it)
+    return () if first == immediates.EMPTY_BLOCK else immediates.block_type(scene.context, it, first)[0]
 
 
 def _mismatch(name: str, expected: str, found: str) -> Invalid:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 HEAPS: Final = {heap.value: heap for heap in Heap}
 REF_NULL: Final = 0x63
 REF: Final = 0x64
+EMPTY_BLOCK: Final = 0x40
 
 
 def truncated() -> NoReturn:

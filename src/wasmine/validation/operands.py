@@ -83,12 +83,12 @@ def pop_all(stack: Stack, expected: Sequence[ValueType]) -> None:
     """Pop operands of the expected types, the last of which is on top."""
     count = len(expected)
     if count > MANY:
-        if stack[-count:] == [*expected]:
+        if count > len(stack) and isinstance(stack, Polymorphic):
+            # The operands below are of any type.
+            expected = expected[count - len(stack) :]
+        elif stack[-count:] == [*expected]:
             del stack[-count:]
             return
-        if isinstance(stack, Polymorphic):
-            # Without end, but only what lies on it can be wrong.
-            expected = expected[-len(stack) :] if stack else ()
     for type_ in expected[::-1]:
         found = stack.pop()
         if found is not type_:
