@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class Form(enum.Enum):
-    """What the parser is inside of: what may come next, and whether flat and folded instructions may."""
+    """What the parser is inside of: what may come next, for messages, and whether flat and folded instructions may."""
 
     # The whole of a body or an expression; and an expression that is one folded instruction.
     SEQUENCE = ("an instruction or )", True, True)
@@ -111,10 +111,10 @@ class Frame:
     def __init__(
         self,
         form: Form,
-        label: str | None = None,
-        name: str | None = None,
         code: bytes = b"",
         hint: int | None = None,
+        label: str | None = None,
+        name: str | None = None,
     ) -> None:
         self.form = form
         self.label = label
@@ -184,8 +184,8 @@ class CodeCursor(TypeCursor):
                     self._open_folded(top, keyword, hint)
                     continue
                 self.at += 2
-                plain = encoder if type(encoder) is bytes else encoder(self)  # type: ignore[operator]
-                frames.append(Frame(Form.OPERANDS, None, None, plain, hint))
+                plain = encoder if isinstance(encoder, bytes) else encoder(self)
+                frames.append(Frame(Form.OPERANDS, plain, hint))
             elif token == ")":
                 if len(frames) == 1:
                     break
@@ -200,7 +200,7 @@ class CodeCursor(TypeCursor):
                 self.at += 1
                 if hint is not None:
                     self.hints.append((len(code), hint))
-                code += encoder if type(encoder) is bytes else encoder(self)  # type: ignore[operator]
+                code += encoder if isinstance(encoder, bytes) else encoder(self)
         if form is Form.SINGLE and not code:
             raise self.unexpected(form.expected)
         code += _END
@@ -233,7 +233,7 @@ class CodeCursor(TypeCursor):
         code = BY_NAME[keyword].encoding + self._block_type()
         if keyword == "try_table":
             code += self._catches()
-        frame = Frame(form, label, name, code, hint)
+        frame = Frame(form, code, hint, label, name)
         if form is not Form.CONDITION:
             self._enter(frame)
         self._frames.append(frame)
