@@ -215,17 +215,10 @@ class _Printer:
             if mode.index:
                 text += f" (memory {self._scope.memories.get(mode.index, mode.index)})"
             text += f" {self._print_constant(mode.offset, self._context.memories[mode.index].address, 'offset')}"
-        data = segment.data
         if self._skeleton:
-            yield f"{text} (; {len(data)} bytes ;))"
-        elif len(data) <= _LINE:
-            yield f"{text} {print_bytes(data)})"
+            yield f"{text} (; {len(segment.data)} bytes ;))"
         else:
-            yield text
-            last = (len(data) - 1) // _LINE * _LINE
-            for start in range(0, last, _LINE):
-                yield f"    {print_bytes(data[start : start + _LINE])}"
-            yield f"    {print_bytes(data[last:])})"
+            yield from _print_strings(text, segment.data)
 
     # Code
 
@@ -278,10 +271,19 @@ class _Printer:
                 yield from self._print_custom(custom, place)
 
     def _print_custom(self, custom: CustomSection, place: str) -> Iterator[str]:
-        yield f"  (@custom {print_name(custom.name)} ({place})"
-        for start in range(0, len(custom.data), _LINE):
-            yield f"    {print_bytes(custom.data[start : start + _LINE])}"
-        yield "  )"
+        yield from _print_strings(f"  (@custom {print_name(custom.name)} ({place})", custom.data)
+
+
+def _print_strings(head: str, data: bytes) -> Iterator[str]:
+    """A field that ends in bytes: on one line if they are few."""
+    if len(data) <= _LINE:
+        yield f"{head} {print_bytes(data)})"
+        return
+    yield head
+    last = (len(data) - 1) // _LINE * _LINE
+    for start in range(0, last, _LINE):
+        yield f"    {print_bytes(data[start : start + _LINE])}"
+    yield f"    {print_bytes(data[last:])})"
 
 
 def _is_plain(segment: ElementSegment) -> bool:
