@@ -386,7 +386,7 @@ def named(names: Names, text: str) -> ModuleSyntax:
 
 
 def test_names_that_are_no_identifiers_are_kept_in_annotations() -> None:
-    names = Names(functions={0: "twin", 1: "twin", 2: ""}, locals={0: {0: "x", 1: "x"}})
+    names = Names(functions={0: "twin", 1: "twin", 2: ""}, locals={0: {0: "x", 1: "x"}}, module="")
     syntax = named(names, "(module (func (param i32) (local i32) (drop (local.get 1))) (func) (func (call 1)))")
 
     text = print_module(syntax)

@@ -112,13 +112,13 @@ class ModuleParser(CodeCursor):
         if self.accepts("binary"):
             from wasmine.format.reader import read
 
-            binary = self.strings()
+            syntax = read(self.strings())
             self.close()
-            return read(binary)
+            return syntax
         if self.accepts("quote"):
-            quoted = self.strings()
+            syntax = parse_quoted(self.strings())
             self.close()
-            return parse_quoted(quoted)
+            return syntax
         self.at = start
         syntax = self._contents()
         self.close()
@@ -127,7 +127,8 @@ class ModuleParser(CodeCursor):
     def _contents(self) -> ModuleSyntax:
         start = self.at
         identifier = self.identifier()
-        self._names.module = self.annotated_name("module") or identifier
+        annotated = self.annotated_name("module")
+        self._names.module = identifier if annotated is None else annotated
         return self._syntax(start)
 
     def _syntax(self, start: int) -> ModuleSyntax:
