@@ -13,6 +13,7 @@ from wasmine.wasi.layout import (
     SUBSCRIPTION_BODY,
     SUBSCRIPTION_CLOCK,
     SUBSCRIPTION_FD,
+    ClockId,
     EventType,
     SubclockFlags,
 )
@@ -79,16 +80,16 @@ def poll_oneoff(
 
 
 def _read(system: WASI, memory: GuestMemory, address: int, layout: Layout) -> Subscription:
-    """A subscription; what is wrong with it becomes its event."""
+    """A subscription; what is wrong with it becomes its event. INVAL if it is for no kind of event."""
     userdata, type = memory.unpack(SUBSCRIPTION, address)
+    if type not in EventType._value2member_map_:
+        raise WasiError(Errno.INVAL)
     found = Subscription(userdata, type)
     try:
         if type == EventType.CLOCK:
             found.due = _due(system, *memory.unpack(layout.clock, address + SUBSCRIPTION_BODY))
-        elif type in (EventType.FD_READ, EventType.FD_WRITE):
-            _subscribe(system, found, *memory.unpack(SUBSCRIPTION_FD, address + SUBSCRIPTION_BODY))
         else:
-            raise WasiError(Errno.INVAL)
+            _subscribe(system, found, *memory.unpack(SUBSCRIPTION_FD, address + SUBSCRIPTION_BODY))
     except WasiError as error:
         found.error = error.errno
     except OSError as error:
@@ -100,8 +101,11 @@ def _due(system: WASI, clock: int, timeout: int, precision: int, flags: int) -> 
     """How long a clock subscription waits from now, in nanoseconds; 0 if its time has come."""
     if flags & ~SubclockFlags.all():
         raise WasiError(Errno.INVAL)
-    reading = now(system, clock)
-    return max(timeout - reading, 0) if flags & SubclockFlags.ABSTIME else timeout
+    if flags & SubclockFlags.ABSTIME:
+        return max(timeout - now(system, clock), 0)
+    if clock not in ClockId._value2member_map_:
+        raise WasiError(Errno.INVAL)
+    return timeout
 
 
 def _subscribe(system: WASI, found: Subscription, fd: int) -> None:
