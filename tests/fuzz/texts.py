@@ -1,8 +1,8 @@
 """Fuzzing of the text parser: damaged text gives a module or a `DecodeError` with a place, in time that the size explains.
 
 The originals are modules of `wasm-tools smith`, printed flat and folded, and with `--corpus` the files of a directory
-(`.wat` and `.wast`). Damage is done to characters and to tokens. Whatever is accepted must survive being written, read and
-printed. `--compare` also asks `wasm-tools parse`, which knows proposals that we do not: a difference is a hint, no finding.
+(`.wat` and `.wast`). Damage is done to characters and to tokens. Whatever is accepted must survive being written and read.
+`--compare` also asks `wasm-tools parse`, which knows proposals that we do not: a difference is a hint, no finding.
 
     python tests/fuzz/texts.py --count 10000 --seed 1
 """
@@ -26,11 +26,14 @@ from modules import PROFILES, Smith, wasm_tools
 from wasmine.errors import DecodeError
 from wasmine.format.instructions import BY_NAME
 from wasmine.format.reader import read
-from wasmine.format.text import parse_module
+from wasmine.format.text import parse_module, parse_script
+from wasmine.format.text.script import AssertInvalid, AssertMalformed
 from wasmine.format.writer import write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from wasmine.format.module import ModuleSyntax
 
 # White space and comments stay attached to nothing: a token is what the lexer would take for one, roughly.
 _TOKEN: Final = re.compile(r'"(?:\\.|[^"\\])*"|\(;.*?;\)|;;[^\n]*|[()]|[^\s()";]+|\s+|.', re.DOTALL)
@@ -72,12 +75,17 @@ _WORDS: Final = (
 _NAMES: Final = tuple(BY_NAME)
 
 
+# Commands whose modules need not parse.
+_MALFORMED: Final = (AssertMalformed, AssertInvalid)
+
+
 @dataclass(frozen=True)
 class Case:
-    """A text to parse."""
+    """A text to parse: a module or a script."""
 
     name: str
     text: str
+    script: bool = False
 
 
 @dataclass(frozen=True)
@@ -127,7 +135,7 @@ def originals(smith: Smith, seed: int, corpus: Path | None) -> Iterator[Case]:
     files = sorted(path for path in corpus.rglob("*.wa*") if path.suffix in (".wat", ".wast")) if corpus else []
     for number in count():
         for path in files:
-            yield Case(f"{seed}-{path.stem}-{number}", path.read_text())
+            yield Case(f"{seed}-{path.stem}-{number}", path.read_text(), path.suffix == ".wast")
         for profile in PROFILES if corpus is None else ():
             name = f"{seed}-{profile.name}-{number}"
             command = [smith.tool, "print", *(["--fold-instructions"] if number % 2 else [])]
@@ -144,28 +152,39 @@ def cases(texts: Iterator[Case], mutants: int) -> Iterator[Case]:
         yield original
         for mutant in range(mutants):
             name = f"{original.name}-{mutant}"
-            yield Case(name, damage_text(Random(name), original.text))
+            yield Case(name, damage_text(Random(name), original.text), original.script)
+
+
+def modules_in(case: Case) -> list[ModuleSyntax]:
+    """The module that a text is, or the modules that a script holds, but for those meant to be malformed."""
+    if not case.script:
+        return [parse_module(case.text)]
+    sources = [
+        getattr(command, "module", None) for command in parse_script(case.text) if type(command) not in _MALFORMED
+    ]
+    return [source.parse() for source in sources if source is not None]
 
 
 def check(case: Case, limit: float) -> Finding | bool:
-    """Whether the text is a module, or what is wrong with our answer."""
+    """Whether the text is accepted, or what is wrong with our answer."""
     started = time.process_time()
     try:
-        syntax = parse_module(case.text)
+        modules = modules_in(case)
     except DecodeError as error:
-        if error.line is None or error.column is None:
+        if error.offset is None and (error.line is None or error.column is None):
             return Finding(case, f"an error without a place: {error}")
-        syntax = None
+        modules = None
     except Exception as error:
         return Finding(case, f"raised {type(error).__name__}: {error}")
     seconds = time.process_time() - started
     if seconds > limit * (1 + len(case.text) / 100_000):
         return Finding(case, f"took {seconds:.1f} s for {len(case.text)} characters")
-    if syntax is None:
+    if modules is None:
         return False
-    binary = write(syntax)
-    if write(read(binary)) != binary:
-        return Finding(case, "was parsed to a module that does not survive being written and read")
+    for syntax in modules:
+        binary = write(syntax)
+        if write(read(binary)) != binary:
+            return Finding(case, "has a module that does not survive being written and read")
     return True
 
 
@@ -182,13 +201,13 @@ def fuzz(options: argparse.Namespace) -> Iterator[Finding | bool]:
                 break
             answer = check(case, options.limit)
             yield answer
-            if options.compare and isinstance(answer, bool):
+            if options.compare and isinstance(answer, bool) and not case.script:
                 _compare(tool, case, answer, options)
 
 
 def _keep(directory: Path, case: Case) -> None:
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / f"{case.name}.wat").write_text(case.text)
+    (directory / f"{case.name}.{'wast' if case.script else 'wat'}").write_text(case.text)
 
 
 def _compare(tool: Path, case: Case, accepted: bool, options: argparse.Namespace) -> None:
