@@ -108,8 +108,10 @@ class HostCallable:
 
 def fit(function: Callable[..., Any], expected: FuncType, name: str) -> HostCallable:
     """The callable as a host function of type `expected`. LinkError if its parameters or annotations do not fit."""
-    parameters, returns, wants_caller = _declared(function, name)
+    parameters, returns, wants_caller, optional = _declared(function, name)
     if parameters is not None:
+        if len(expected.params) < len(parameters) <= len(expected.params) + optional:
+            parameters = parameters[: len(expected.params)]
         problem = _misfit(parameters, expected.params, "parameter")
         if problem:
             raise LinkError(f"host function {name}(): {problem}; expected {expected}")
@@ -123,7 +125,7 @@ def fit(function: Callable[..., Any], expected: FuncType, name: str) -> HostCall
 def declared_type(function: Callable[..., Any]) -> DefinedType:
     """The function type that annotations alone declare. TypeError if one is missing or leaves a choice."""
     name = getattr(function, "__name__", "host function")
-    parameters, returns, _ = _declared(function, name)
+    parameters, returns, *_ = _declared(function, name)
     if parameters is None:
         raise TypeError(f"{name}() has no signature: give its type")
     chosen = []
@@ -145,12 +147,13 @@ def _misfit(declared: _Choices, expected: Sequence[ValueType], what: str) -> str
     return ""
 
 
-def _declared(function: Callable[..., Any], name: str) -> tuple[_Choices | None, _Choices | None, bool]:
-    """The choices of each parameter and result, None where nothing is said, and whether a Caller is wanted."""
+def _declared(function: Callable[..., Any], name: str) -> tuple[_Choices | None, _Choices | None, bool, int]:
+    """The choices of each parameter and of each result (None: nothing is said), whether a Caller is wanted, and how many
+    parameters have defaults."""
     try:
         shape = inspect.signature(function)
     except (TypeError, ValueError):  # builtins without a signature
-        return None, None, False
+        return None, None, False, 0
     hints = _hints(function)
     parameters = list(shape.parameters.values())
     variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
@@ -170,7 +173,7 @@ def _declared(function: Callable[..., Any], name: str) -> tuple[_Choices | None,
             returns = tuple(_choices(part, f"{name}() result") for part in get_args(returned))
         elif returned not in (Any, object):
             returns = (_choices(returned, f"{name}() result"),)
-    return declared, returns, wants_caller
+    return declared, returns, wants_caller, sum(p.default is not p.empty for p in positional)
 
 
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:
