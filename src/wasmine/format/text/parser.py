@@ -140,7 +140,7 @@ class ModuleParser(CodeCursor):
             self.define_types()
         for field in fields:
             self.at = field + 1
-            FIELDS[self.tokens[field]](self)
+            _FIELDS[self.tokens[field]](self)
             self.close()
         self.at = end
         self._check_annotations(start, end)
@@ -233,7 +233,7 @@ class ModuleParser(CodeCursor):
         while tokens[self.at] == "(":
             self.at += 1
             keyword = tokens[self.at]
-            declare = _DECLARATIONS.get(keyword)
+            declare = DECLARATIONS.get(keyword)
             if declare is None:
                 raise self.unexpected("a module field")
             (definitions if declare is ModuleParser.declare_types else fields).append(self.at)
@@ -530,7 +530,7 @@ _DEFINED: Final = {kind: str(kind) for kind in Kind} | {Kind.FUNC: "function"}
 _KINDS: Final = {str(kind): kind for kind in Kind}
 
 # The first reading of each field, from its keyword on, as far as needed to know its index and identifier.
-_DECLARATIONS: Final[dict[str, Callable[[ModuleParser], None]]] = {
+DECLARATIONS: Final[dict[str, Callable[[ModuleParser], None]]] = {
     "type": ModuleParser.declare_types,
     "rec": ModuleParser.declare_types,
     "import": ModuleParser._declare_import,
@@ -546,7 +546,7 @@ _DECLARATIONS: Final[dict[str, Callable[[ModuleParser], None]]] = {
 }
 
 # The second reading of each field but types, after its keyword, up to its closing parenthesis.
-FIELDS: Final[dict[str, Callable[[ModuleParser], None]]] = {
+_FIELDS: Final[dict[str, Callable[[ModuleParser], None]]] = {
     "import": ModuleParser._import,
     "func": ModuleParser._function,
     "table": ModuleParser._table,

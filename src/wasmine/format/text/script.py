@@ -15,7 +15,7 @@ from wasmine.errors import DecodeError
 from wasmine.format.text import literals
 from wasmine.format.text.cursor import Cursor
 from wasmine.format.text.lexer import Source
-from wasmine.format.text.parser import FIELDS, ModuleParser, parse_quoted
+from wasmine.format.text.parser import DECLARATIONS, ModuleParser, parse_quoted
 from wasmine.format.text.types import HEAPS
 from wasmine.format.types import F32, F64, I32, I64, V128, Heap, NumberType
 
@@ -323,7 +323,7 @@ def parse_script(text: str) -> Iterator[Command]:
         raise parser.placed(error) from None
 
 
-_MODULE_FIELDS: Final = frozenset(FIELDS)
+_MODULE_FIELDS: Final = frozenset(DECLARATIONS)
 _LITERALS: Final = {
     I32: (literals.integer, 32),
     I64: (literals.integer, 64),
