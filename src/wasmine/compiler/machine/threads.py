@@ -15,6 +15,9 @@ VALUE_STACK: Final = 64 << 20
 STACK_RESERVE: Final = 256 << 10
 """Bytes of native stack that wasm code leaves for Python: the C functions of a host call must fit."""
 
+VALUES_SLACK: Final = 64 << 10
+"""Bytes of value stack beyond the limit: functions that call nothing and have small frames do not check it."""
+
 NATIVE_STACK: Final = 64 << 20
 """The most of a thread's native stack that wasm code uses, where the stack is larger or unlimited."""
 
@@ -36,7 +39,7 @@ class ThreadBlock:
         self[Thread.ACTIVATION] = 0
         self[Thread.STACK_LIMIT] = low + size - usable + reserve
         self[Thread.VALUES] = self.values
-        self[Thread.VALUES_LIMIT] = self.values + VALUE_STACK
+        self[Thread.VALUES_LIMIT] = self.values + VALUE_STACK - VALUES_SLACK
         self.top = self.values
         libc.set_thread_specific(key, self.address)
 
