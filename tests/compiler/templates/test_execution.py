@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import platform
 import random
 from itertools import cycle, islice
@@ -310,6 +311,31 @@ class Trial:
                 elif register not in scratch and before[register] != after[register]:
                     return f"register {file}{register} was overwritten"
         return ""
+
+
+@pytest.mark.parametrize(
+    ("key", "wrong"),
+    [
+        ("i32.add RR D", "i32.sub RR D"),
+        ("i32.lt_s RR B", "i32.lt_u RR B"),
+        ("i32.add RC A", "i64.add RC A"),
+        ("f64.min RR D", "f64.max RR D"),
+        ("i32.load R D check", "i32.load R D guard"),
+        ("i32.load R D check", "i64.load R D check"),
+        ("i32x4.add RR D", "i16x8.add RR D"),
+        ("i64.move! R S", "i32.move! R S"),
+        ("i32.atomic.rmw.add RR D guard", "i32.atomic.rmw.sub RR D guard"),
+    ],
+)
+def test_a_wrong_template_is_noticed(
+    key: str, wrong: str, libraries: dict[str, TemplateLibrary], processor: Processor
+) -> None:
+    library = copy.copy(libraries["amd64_v3"])
+    library._numbers = {**library.numbers, key: library.numbers[wrong]}
+    shape = next(shape for family in FAMILIES.values() for shape in family if shape.key == key)
+    trial = Trial(library, processor, shape)
+    trial.run()
+    assert trial.failures
 
 
 def test_all_registers_that_the_compiler_gives_out_are_tried() -> None:

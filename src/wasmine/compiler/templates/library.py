@@ -111,9 +111,9 @@ def load(level: str) -> TemplateLibrary | None:
     return TemplateLibrary(data)
 
 
-# The file, which a wheel compresses: the magic line, three counts (bytes of keys, templates, constants), the keys, one per line,
-# then for each template the number of its first instruction (4 bytes, one more for the end) and its hazards (2 bytes),
-# the constants, each as its length and its bytes, and the instructions.
+# The file, which a wheel compresses: the magic line, three counts (bytes of keys, templates, constants), the keys, one
+# per line, then for each template the number of its first instruction (4 bytes, one more for the end) and its hazards
+# (2 bytes), the constants, each as its length and its bytes, and the instructions.
 
 
 def pack(templates: Sequence[Template], constants: Sequence[bytes]) -> bytes:

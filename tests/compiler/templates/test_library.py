@@ -1,0 +1,116 @@
+"""Libraries: stored and found again, the same bytes from the same source, nothing needed to use them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from wasmine.compiler.semantics import meanings
+from wasmine.compiler.templates import library
+from wasmine.compiler.templates.forms import shapes
+from wasmine.compiler.templates.library import TemplateLibrary, accepts_immediate, pack, packed
+from wasmine.compiler.templates.lift import Template
+from wasmine.compiler.templates.show import show
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_what_is_packed_is_found_again(libraries: dict[str, TemplateLibrary]) -> None:
+    original = libraries["amd64"]
+    numbers = (3, 400, 1700)
+    templates = [Template(original.keys[n], original.instructions(n), original.hazards(n)) for n in numbers]
+    again = TemplateLibrary(pack(templates, [b"12345678", b"", b"1234"]))
+    assert again.keys == [original.keys[number] for number in numbers]
+    assert again.constants == (b"12345678", b"", b"1234")
+    for number, template in enumerate(templates):
+        assert again.instructions(number) == template.instructions
+        assert again.hazards(number) == template.hazards
+
+
+def test_a_file_of_another_version_is_refused() -> None:
+    with pytest.raises(ValueError, match="build it again"):
+        TemplateLibrary(b"wasmine templates 0\n")
+
+
+def test_without_the_file_there_is_no_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(library, "__file__", str(tmp_path / "library.py"))
+    assert library.load("amd64_v3") is None
+
+
+def test_both_levels_have_every_template(libraries: dict[str, TemplateLibrary]) -> None:
+    keys = [shape.key for shape in shapes(meanings())]
+    assert libraries["amd64_v3"].keys == libraries["amd64"].keys == keys
+
+
+def test_the_same_source_gives_the_same_bytes(libraries: dict[str, TemplateLibrary]) -> None:
+    from wasmine.compiler.templates.build import LEVELS, build_level
+
+    again = TemplateLibrary(build_level(LEVELS[1]))
+    first = libraries["amd64"]
+    assert again.keys == first.keys
+    assert again.constants == first.constants
+    assert all(again.instructions(number) == first.instructions(number) for number in range(len(first.keys)))
+
+
+def test_plain_processors_get_no_vex_prefix(libraries: dict[str, TemplateLibrary]) -> None:
+    from wasmine.compiler.templates.expand import VEX
+
+    plain, new = (
+        sum(1 for number in range(len(found.keys)) for i in found.instructions(number) if i.prefixes & VEX)
+        for found in (libraries["amd64"], libraries["amd64_v3"])
+    )
+    assert plain == 0
+    assert new > 1000
+
+
+def test_what_was_filled_in_is_kept(libraries: dict[str, TemplateLibrary]) -> None:
+    found = libraries["amd64_v3"]
+    number = found.numbers["i32.add RR A"]
+    first = found.code(number, a=7, b=6)
+    assert first.code == bytes.fromhex("01 f7")
+    assert found.code(number, a=7, b=6) is first
+    assert found.codes[packed(number, a=7, b=6)] is first
+
+
+def test_using_a_library_needs_only_the_standard_library() -> None:
+    code = (
+        "import sys; from wasmine.compiler.templates import library, expand\n"
+        "print(sorted(name for name in sys.modules if name.split('.')[0] in ('wasmine', 'llvmlite')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(
+        ["wasmine", "wasmine.compiler", "wasmine.compiler.templates"]
+        + [f"wasmine.compiler.templates.{name}" for name in ("expand", "library")]
+        + ["wasmine.version"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "accepted"),
+    [
+        ("i32.add", 0x7FFFFFFF, True),
+        ("i64.add", 0x80000000, False),
+        ("i64.and", -0x80000000, True),
+        ("i32.eq", 0, True),
+        ("i32.lt_s", 0x7FFFFFFF, False),
+        ("i32.lt_s", 0, True),
+        ("i32.lt_u", 0, False),
+        ("i64.ge_u", -1, False),
+        ("i64.ge_u", 1, True),
+    ],
+)
+def test_immediates_at_the_limits_of_an_order_are_refused(name: str, value: int, accepted: bool) -> None:
+    assert accepts_immediate(name, value) is accepted
+
+
+def test_a_template_can_be_shown(libraries: dict[str, TemplateLibrary]) -> None:
+    lines = list(show(libraries["amd64_v3"], "i32.div_u RR D"))
+    assert lines[0].startswith("i32.div_u RR D")
+    assert any("integer divide by zero" in line for line in lines)
+    assert list(show(libraries["amd64_v3"], "i32.ad")) == []
+    shown = list(show(libraries["amd64_v3"], "f32x4.abs R D"))
+    assert any("constant" in line for line in shown)
