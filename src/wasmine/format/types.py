@@ -264,14 +264,16 @@ def _describe(composite: CompositeType) -> str:
             return f"(ref {'null ' if t.nullable else ''}({kind} ...))"
         return str(t)
 
+    def held(field: FieldType) -> str:
+        return f"(mut {short(field.storage)})" if field.mutable else short(field.storage)
+
     match composite:
         case FuncType(params, results):
             return f"[{' '.join(map(short, params))}] -> [{' '.join(map(short, results))}]"
         case StructType(fields):
-            inside = (f"(field {short(f.storage)})" for f in fields)
-            return f"(struct {' '.join(inside)})"
+            return f"(struct{''.join(f' (field {held(field)})' for field in fields)})"
         case ArrayType(field):
-            return f"(array {short(field.storage)})"
+            return f"(array {held(field)})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,7 +95,7 @@ def walk(m, it, loc, var, res, ctl, V=None, silent=None, visible=0):
     group_of = GROUPS
     pushed = 0
     st = []
-    ctl.append((None, None, V, res, 2, ()))
+    ctl.append((None, None, V, res, BLOCK, ()))
     for op in it:
         k = group_of[op]
 {tree}
@@ -117,6 +117,7 @@ def prefixed(m, it, st, ctl, V):
     k = GROUPS[op]
 {tree}
 '''
+# What the generated source names: all that these modules define, and a few types.
 _NAMESPACE: Final[dict[str, object]] = {
     name: value for module in (immediates, operands, rules) for name, value in vars(module).items() if name[0] != "_"
 } | {
@@ -199,14 +200,14 @@ def _generate(features: Features, kind: Kind, prefix: int) -> tuple[str, list[in
 
 def _groups(instructions: Sequence[Instruction], features: Features, kind: Kind) -> list[_Group]:
     """The instructions that the walk knows, those with equal source together."""
-    groups: dict[str, _Group] = {}
+    groups: dict[tuple[str, ...], _Group] = {}
     for instruction in instructions:
         if not _known(instruction, features, kind):
             continue
         lines = template_source(instruction, visiting=kind is not Kind.BODY, constant=kind is Kind.CONSTANT)
-        weight, _, slots = groups.get("\n".join(lines), (0, None, []))
-        weight += _FREQUENCIES.get(instruction.name, _RARE)
-        groups["\n".join(lines)] = _Group(weight, lines, [*slots, instruction.slot])
+        known = groups.get(tuple(lines), _Group(0, lines, []))
+        weight = known.weight + _FREQUENCIES.get(instruction.name, _RARE)
+        groups[tuple(lines)] = _Group(weight, lines, [*known.slots, instruction.slot])
     return list(groups.values())
 
 
@@ -230,10 +231,10 @@ def _tree(groups: Sequence[_Group], first: int) -> Iterator[str]:
         yield from groups[0].source or ["pass"]
         return
     total = sum(group.weight for group in groups)
-    half = groups[0].weight
+    left = groups[0].weight
     split = 1
-    while split < len(groups) - 1 and half * 2 < total:
-        half += groups[split].weight
+    while split < len(groups) - 1 and left * 2 < total:
+        left += groups[split].weight
         split += 1
     yield f"if k == {first}:" if split == 1 else f"if k < {first + split}:"
     yield from (f"    {line}" for line in _tree(groups[:split], first))

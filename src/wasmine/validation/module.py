@@ -75,7 +75,8 @@ def _needed_outside_bodies(syntax: ModuleSyntax) -> Context:
 def _enable_needed_by(context: Context, index: int) -> None:
     while True:
         try:
-            return walk_function(context, index)
+            walk_function(context, index)
+            return
         except UnsupportedFeature as error:
             context.features = context.features.enable(error.feature)
             context.walkers.clear()

@@ -41,6 +41,10 @@ if TYPE_CHECKING:
     Frame: TypeAlias = "tuple[Any, Any, Any, Sequence[ValueType], int, Sequence[ValueType]]"
     Frames: TypeAlias = "list[Frame]"
 
+# Opcodes in frames: what a block is, or has become.
+BLOCK: Final = 0x02
+IF: Final = 0x04
+ELSE: Final = 0x05
 TRY: Final = 0x06
 CATCH: Final = 0x07
 CATCH_ALL: Final = 0x19

@@ -9,12 +9,14 @@ A template is Python source over the walk's variables:
 
 and its immediates: `i` and `j` indices and numbers, `b` bytes, `ps rs ti` parameters, results and index of a block type,
 `a n o at` alignment, memory, offset and address type of a memory access, `x` anything else (`x y` two of it).
-A frame is (outer st, outer res, outer V, label types, opcode, parameters). A block has a stack of its own, so taking more
-operands than it has is an `IndexError`. Lines that start with `@` are macros, see `expand`.
+A frame is (outer st, outer res, outer V, label types, opcode, parameters): see `@enter` and `@close`, which take and give
+`outer above V x block ps`. A block has a stack of its own, so taking more operands than it has is an `IndexError`. Lines
+that start with `@` are macros, see `expand`.
 """
 
 from __future__ import annotations
 
+from functools import cache
 from textwrap import dedent, indent
 from typing import TYPE_CHECKING, Final
 
@@ -63,7 +65,7 @@ _READ_BLOCK: Final = """
     else:
         ps, rs, ti = block_type(m, it, i)
 """
-# What must be checked of an index where the signature is fixed; memories come first.
+# What must be checked of an index where the signature is fixed, in this order.
 _CHECKS: Final = {
     "memory": "at = address(m, {v})",
     "data": "data(m, {v})",
@@ -95,37 +97,31 @@ _CONTROL: Final = {
     "unreachable": "@visit\n@dead",
     "block": """
         @pop ps
-        ctl.append((st, res, V, rs, op, ps))
-        res = rs
-        st = [*ps]
+        @enter rs
     """,
     "loop": """
         @pop ps
-        ctl.append((st, res, V, ps, op, ps))
-        res = rs
-        st = [*ps]
+        @enter ps
     """,
     "if": """
         @pop_one i32
         @pop ps
-        ctl.append((st, res, V, rs, op, ps))
-        res = rs
-        st = [*ps]
+        @enter rs
     """,
     "else": """
         @close
-        if f[4] != 4: misplaced('else', 'if')
-        ctl.append((f[0], f[1], V, f[3], 5, f[5]))
-        st = [*f[5]]
+        if block != IF: misplaced("else", "if")
+        ctl.append((outer, above, V, x, ELSE, ps))
+        st = [*ps]
     """,
     "end": """
         @close
-        if f[4] == 4 and f[5] != res: if_without_else(f[5], res)
+        if block == IF and ps != res: if_without_else(ps, res)
         @visit
-        st = f[0]
-        if st is None: break
+        if outer is None: break
+        st = outer
         @push res
-        res = f[1]
+        res = above
     """,
     "br": """
         x = ctl[~i][3]
@@ -197,35 +193,31 @@ _CONTROL: Final = {
     "try_table": """
         @pop ps
         try_table(m, ctl, x)
-        ctl.append((st, res, V, rs, op, ps))
-        res = rs
-        st = [*ps]
+        @enter rs
     """,
     "try": """
         @pop ps
-        ctl.append((st, res, V, rs, op, ps))
-        res = rs
-        st = [*ps]
+        @enter rs
     """,
     "catch": """
         @close
-        if f[4] != 6 and f[4] != 7: misplaced('catch', 'try')
-        ctl.append((f[0], f[1], V, f[3], 7, f[5]))
+        if block != TRY and block != CATCH: misplaced("catch", "try")
+        ctl.append((outer, above, V, x, CATCH, ps))
         st = [*tag_params(m, i)]
     """,
     "catch_all": """
         @close
-        if f[4] != 6 and f[4] != 7: misplaced('catch_all', 'try')
-        ctl.append((f[0], f[1], V, f[3], 25, f[5]))
+        if block != TRY and block != CATCH: misplaced("catch_all", "try")
+        ctl.append((outer, above, V, x, CATCH_ALL, ps))
         st = []
     """,
     "delegate": """
         @close
-        if f[4] != 6: misplaced('delegate', 'try')
+        if block != TRY: misplaced("delegate", "try")
         label(ctl, i)
-        st = f[0]
+        st = outer
         @push res
-        res = f[1]
+        res = above
     """,
     "rethrow": """
         rethrow(ctl, i)
@@ -346,48 +338,51 @@ _POP_ONE: Final = """
     t = st.pop()
     if t is not {types}: check(t, {types})
 """
-# The end of a block's code: its results must be there, and nothing else. `f` is its frame.
-_CLOSE: Final = f"""
-    {_POP_ALL.format(types="res")}
-    if st: remaining(st)
-    f = ctl.pop()
+_ENTER: Final = """
+    ctl.append((st, res, V, {types}, op, ps))
+    res = rs
+    st = [*ps]
 """
+# The results of a block must be there where its code ends, and nothing else.
+_CLOSE: Final = """
+    if res: pop_all(st, res)
+    if st: remaining(st)
+"""
+_CLOSE_FRAME: Final = "outer, above, V, x, block, ps = ctl.pop()"
 _DEAD: Final = "st = Polymorphic()"
+# The macros that say what to do with types, or with one.
+_TYPE_MACROS: Final = {"@pop": _POP_ALL, "@pop_one": _POP_ONE, "@push": _PUSH_ALL, "@enter": _ENTER}
 
 
-def _lines(text: str) -> Iterator[str]:
-    return (line for line in dedent(text).splitlines() if line.strip())
+@cache
+def _lines(text: str) -> tuple[str, ...]:
+    return tuple(line for line in dedent(text).splitlines() if line.strip())
 
 
 def expand(template: str, visit: str, visiting: bool) -> Iterator[str]:
     """The lines of a template with its macros replaced.
 
-    `@pop TYPES` pops operands of these types, `@pop_one TYPE` one, `@push TYPES` pushes, `@close` ends the code of a
-    block, `@dead` goes on in unreachable code, `@visit` calls the visitor (`visit`; at the end where no template says).
+    `@pop TYPES` pops operands of these types, `@pop_one TYPE` one, `@push TYPES` pushes, `@enter TYPES` enters a block
+    whose label takes these types, `@close` ends a block's code, `@dead` goes on in unreachable code, `@visit` calls the
+    visitor (`visit`; at the end where the template does not say).
     """
     for line in _lines(template):
         macro, _, types = line.partition(" ")
-        match macro:
-            case "@pop":
-                yield from _lines(_POP_ALL.format(types=types))
-            case "@push":
-                yield from _lines(_PUSH_ALL.format(types=types))
-            case "@pop_one":
-                yield from _lines(_POP_ONE.format(types=types))
-            case "@close":
-                yield from _lines(_CLOSE)
-                if visiting:
-                    yield "live = V is not silent"
-                    yield "V = f[2]"
-            case "@dead":
-                yield _DEAD
-                if visiting:
-                    yield "V = silent"
-            case "@visit":
-                if visiting:
-                    yield visit
-            case _:
-                yield line
+        if macro in _TYPE_MACROS:
+            yield from _lines(_TYPE_MACROS[macro].format(types=types))
+        elif macro == "@close":
+            yield from _lines(_CLOSE)
+            if visiting:
+                yield "live = V is not silent"
+            yield _CLOSE_FRAME
+        elif macro == "@dead":
+            yield _DEAD
+            if visiting:
+                yield "V = silent"
+        elif macro != "@visit":
+            yield line
+        elif visiting:
+            yield visit
     if visiting and "@visit" not in template:
         yield visit
 
@@ -418,25 +413,20 @@ def _replace_top(found: str, result: str) -> Iterator[str]:
 def _reads(instruction: Instruction) -> tuple[list[str], list[str]]:
     """The source that reads the immediates, and the arguments for a visitor."""
     source: list[str] = []
-    checks: list[str] = []
     arguments: list[str] = []
-    names = iter("ij")
+    names: dict[str, str] = {}
+    free = iter("ij")
     for kind, bound in instruction.immediates:
-        if kind in _NUMBERS:
-            text, given = _READ_UNSIGNED, "{v}"
-            name = next(names)
-        else:
-            text, given = _READS[kind]
-            # After a memory access's immediates comes a lane; the names of indices are free.
-            name = next(names) if kind == "lane" else "i"
-        source += _lines(text.format(v=name, bound=bound))
-        if kind == "memarg" and instruction.is_atomic:
-            checks.append(f"if a != {bound}: unnatural(a, {bound})")
-        elif instruction.params is not None and kind in _CHECKS:
-            checks.append(_CHECKS[kind].format(v=name))
+        text, given = (_READ_UNSIGNED, "{v}") if kind in _NUMBERS else _READS[kind]
+        names[kind] = next(free) if kind in _NUMBERS or kind == "lane" else "i"
+        source += _lines(text.format(v=names[kind], bound=bound))
         if given:
-            arguments.append(given.format(v=name))
-    return [*source, *sorted(checks)], arguments
+            arguments.append(given.format(v=names[kind]))
+    if instruction.params is not None:
+        source += [check.format(v=names[kind]) for kind, check in _CHECKS.items() if kind in names]
+    if instruction.is_atomic and instruction.alignment >= 0:
+        source.append(f"if a != {instruction.alignment}: unnatural(a, {instruction.alignment})")
+    return source, arguments
 
 
 def source(instruction: Instruction, *, visiting: bool, constant: bool = False) -> list[str]:
