@@ -438,7 +438,8 @@ def _bodies(cursor: Cursor) -> tuple[Code, ...]:
     """The members of the code section.
 
     Functions declare the same few locals over and over, nearly always in runs of two bytes: those declarations are
-    decoded once and shared, by their bytes. With 600,000 functions this halves the time and saves 200 MB.
+    decoded once and shared, by their bytes. With 600,000 functions (`benchmarks/reading.py`) reading takes 2.1 s instead of
+    3.8 s, and 50 MB less.
     """
     binary, section_end = cursor.binary, cursor.end
     known: dict[bytes, tuple[tuple[int, ValueType], ...]] = {b"\0": ()}
