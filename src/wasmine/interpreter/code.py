@@ -18,13 +18,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from wasmine.interpreter.bits import f64_from_bits
 from wasmine.interpreter.function import InterpreterFunction
+from wasmine.interpreter.heap import predicate
 from wasmine.interpreter.lowering import Lowering
 from wasmine.interpreter.namespace import HELPERS
+from wasmine.interpreter.storage import InterpreterMemory
+from wasmine.interpreter.tail import trampoline
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from wasmine.runtime.function import Function
+    from wasmine.format.types import RefType
     from wasmine.runtime.instance import Instance
     from wasmine.runtime.module import Module
 
@@ -37,7 +40,7 @@ class CompiledFunction:
     """A code object, the names that it needs in its namespace, and whether it may return a `Tail`."""
 
     code: CodeType
-    needs: dict[str, tuple[str, int]]
+    needs: dict[str, tuple[str, Any]]
     tail: bool
 
 
@@ -69,10 +72,8 @@ class ModuleCode:
 
     def _compile(self, index: int) -> CompiledFunction:
         lowered = self._lowering.lower(index)
-        name = self.function_name(index)
-        file = f"{self._prefix}:{name}" if name != f"func[{index}]" else f"{self._prefix}:{index}"
-        if file in self._indices:
-            file += f"[{index}]"
+        name = "".join(c if c.isprintable() else "?" for c in self.function_name(index)[:200])
+        file = f"{self._prefix}:{index}"
         code = next(c for c in compile(lowered.source, file, "exec").co_consts if isinstance(c, CodeType))
         self._indices[file] = index
         reference = weakref.ref(self)
@@ -89,6 +90,10 @@ class ModuleCode:
         """The function's name for people."""
         find = self._function_name()
         return find(index) if find is not None else f"func[{index}]"
+
+    def cast_target(self, number: int) -> RefType:
+        """The type that a test or cast of the module names."""
+        return list(self._lowering.cast_targets)[number]
 
     def index_of(self, file: str) -> int | None:
         """The index of the function whose generated code has this file name."""
@@ -114,6 +119,23 @@ def _forget_sources(files: dict[str, int]) -> None:
         linecache.cache.pop(file, None)
 
 
+class _Entry:
+    """A defined function of an instance: what ordinary calls and what tail calls go to.
+
+    Before it is lowered both are stubs, and `waiting` are the names that were bound to them: namespace, name, and whether
+    it stands in tail calls.
+    """
+
+    __slots__ = ("code", "lowered", "reference", "tail", "waiting")
+
+    def __init__(self, code: Callable[..., Any], tail: Callable[..., Any]) -> None:
+        self.code = code
+        self.tail = tail
+        self.lowered = False
+        self.reference: InterpreterFunction | None = None
+        self.waiting: list[tuple[dict[str, Any], str, bool]] = []
+
+
 class InstanceCode:
     """The namespace of an instance and the functions in it."""
 
@@ -121,10 +143,7 @@ class InstanceCode:
         self.instance = instance
         self.module = module
         self._lock = threading.RLock()
-        self._callables: dict[int, Callable[..., Any]] = {}
-        self._references: dict[int, InterpreterFunction] = {}
-        # Names that are bound to a stub, in this namespace and in those of other instances.
-        self._waiting: dict[int, list[tuple[dict[str, Any], str]]] = {}
+        self._entries: dict[int, _Entry] = {}
         self.namespace: dict[str, Any] = {
             **HELPERS,
             "__name__": f"wasm.{module.module_name or 'module'}",
@@ -132,97 +151,136 @@ class InstanceCode:
         }
 
     def function(self, index: int) -> InterpreterFunction:
-        """A function reference of a defined function."""
-        found = self._references.get(index)
-        if found is None:
-            defined = self.module.context.functions[index]
-            name = self.module.function_name(index)
-            found = InterpreterFunction(defined, name, self.instance, index, self.callable(index))
-            found.owner = self.instance.runtime.engine
-            self._references[index] = found
-        return found
+        """The function reference of a defined function."""
+        with self._lock:
+            entry = self._entry(index)
+            if entry.reference is None:
+                defined = self.module.context.functions[index]
+                name = self.module.function_name(index)
+                entry.reference = InterpreterFunction(defined, name, self.instance, index, entry.code, entry.tail)
+                entry.reference.owner = self.instance.runtime.engine
+            return entry.reference
 
     def close(self) -> None:
         """Nothing to give back: what others hold goes on working."""
 
-    def callable(self, index: int) -> Callable[..., Any]:
-        """What generated code calls for a defined function: the function, or a stub that lowers it."""
-        found = self._callables.get(index)
+    def _entry(self, index: int) -> _Entry:
+        found = self._entries.get(index)
         if found is None:
-            found = self._callables.setdefault(index, self._stub(index))
+
+            def lower_and_call(*arguments: Any) -> Any:
+                return self._lowered(index).code(*arguments)
+
+            def lower_and_go_on(*arguments: Any) -> Any:
+                return self._lowered(index).tail(*arguments)
+
+            found = self._entries[index] = _Entry(lower_and_call, lower_and_go_on)
         return found
 
-    def _stub(self, index: int) -> Callable[..., Any]:
-        def lower_and_call(*arguments: Any) -> Any:
-            return self.lowered(index)(*arguments)
-
-        return lower_and_call
-
-    def lowered(self, index: int) -> Callable[..., Any]:
-        """The lowered function; every name that was bound to its stub is rebound."""
+    def _lowered(self, index: int) -> _Entry:
+        """The entry of a function that is lowered now; every name that was bound to a stub is rebound."""
         compiled = self.module.compiled(index)
         with self._lock:
-            found = self._callables.get(index)
-            if isinstance(found, FunctionType) and found.__globals__ is self.namespace:
-                return found
-            for name, (kind, number) in compiled.needs.items():
+            entry = self._entry(index)
+            if entry.lowered:
+                return entry
+            for name, (kind, what) in compiled.needs.items():
                 if name not in self.namespace:
-                    _BINDERS[kind](self, name, number)
+                    _BINDERS[kind](self, name, what)
             function = FunctionType(compiled.code, self.namespace)
-            self._callables[index] = function
-            if index in self._references:
-                self._references[index].code = function
-            for namespace, name in self._waiting.pop(index, ()):
-                namespace[name] = function
-            return function
+            entry.tail = function
+            entry.code = trampoline(function) if compiled.tail else function
+            entry.lowered = True
+            if entry.reference is not None:
+                entry.reference.code = entry.code
+                entry.reference.tail = entry.tail
+            for namespace, name, tail in entry.waiting:
+                namespace[name] = entry.tail if tail else entry.code
+            entry.waiting.clear()
+            return entry
 
-    def bind_callable(self, namespace: dict[str, Any], name: str, index: int) -> None:
+    def bind(self, namespace: dict[str, Any], name: str, index: int, tail: bool) -> None:
         """Bind a name in a namespace to a defined function of this instance, for good once it is lowered."""
         with self._lock:
-            found = self.callable(index)
-            namespace[name] = found
-            if not isinstance(found, FunctionType) or found.__globals__ is not self.namespace:
-                self._waiting.setdefault(index, []).append((namespace, name))
+            entry = self._entry(index)
+            namespace[name] = entry.tail if tail else entry.code
+            if not entry.lowered:
+                entry.waiting.append((namespace, name, tail))
 
 
-def _bind_function(code: InstanceCode, name: str, index: int) -> None:
+def _bind_function(code: InstanceCode, name: str, index: int, tail: bool = False) -> None:
     if index >= code.module.context.imported_functions:
-        code.bind_callable(code.namespace, name, index)
+        code.bind(code.namespace, name, index, tail)
         return
-    bind_reference(code.namespace, name, code.instance.function(index))
-
-
-def bind_reference(namespace: dict[str, Any], name: str, function: Function) -> None:
-    """Bind a name in a namespace to what a function reference calls."""
+    function = code.instance.function(index)
     assert isinstance(function, InterpreterFunction)
-    if function.instance is not None and isinstance(function.instance.code, InstanceCode):
-        function.instance.code.bind_callable(namespace, name, function.index)
+    if function.instance is None:
+        code.namespace[name] = function.tail if tail else function.code
     else:
-        namespace[name] = function.code
+        provider = function.instance.code
+        assert isinstance(provider, InstanceCode)
+        provider.bind(code.namespace, name, function.index, tail)
+
+
+def _bind_tail(code: InstanceCode, name: str, index: int) -> None:
+    _bind_function(code, name, index, tail=True)
 
 
 def _bind_memory(code: InstanceCode, name: str, index: int) -> None:
-    code.instance.memories[index].attach(code, name)  # type: ignore[attr-defined]
+    memory = code.instance.memories[index]
+    assert isinstance(memory, InterpreterMemory)
+    memory.attach(code, name)
 
 
-def _bind(find: Callable[[InstanceCode, int], Any]) -> Callable[[InstanceCode, str, int], None]:
-    def bind(code: InstanceCode, name: str, index: int) -> None:
-        code.namespace[name] = find(code, index)
+def _vector(code: InstanceCode, what: tuple[Any, ...]) -> Any:
+    from wasmine.interpreter import simd
+
+    return simd.function(*what)
+
+
+def _vector_name(code: InstanceCode, name: str) -> Any:
+    from wasmine.interpreter import simd
+
+    return simd.NAMES[name]
+
+
+def _atomic(code: InstanceCode, name: str) -> Any:
+    from wasmine.interpreter.atomics import ATOMICS
+
+    return ATOMICS[name]
+
+
+def _wide(code: InstanceCode, name: str) -> Any:
+    from wasmine.interpreter.wide import WIDE
+
+    return WIDE[name]
+
+
+def _value(find: Callable[[InstanceCode, Any], Any]) -> Callable[[InstanceCode, str, Any], None]:
+    def bind(code: InstanceCode, name: str, what: Any) -> None:
+        code.namespace[name] = find(code, what)
 
     return bind
 
 
-_BINDERS: Final[dict[str, Callable[[InstanceCode, str, int], None]]] = {
+_BINDERS: Final[dict[str, Callable[[InstanceCode, str, Any], None]]] = {
     "function": _bind_function,
+    "tail": _bind_tail,
     "memory": _bind_memory,
-    "memory object": _bind(lambda code, index: code.instance.memories[index]),
-    "table": _bind(lambda code, index: code.instance.tables[index].elements),  # type: ignore[attr-defined]
-    "table object": _bind(lambda code, index: code.instance.tables[index]),
-    "global": _bind(lambda code, index: code.instance.globals[index]),
-    "type": _bind(lambda code, index: code.module.context.types[index]),
-    "tag": _bind(lambda code, index: code.instance.tags[index]),
-    "data": _bind(lambda code, index: code.instance.data),
-    "elements": _bind(lambda code, index: code.instance.elements),
-    "reference": _bind(lambda code, index: code.instance.function(index)),
-    "float": _bind(lambda code, bits: f64_from_bits(bits)),
+    "memory object": _value(lambda code, index: code.instance.memories[index]),
+    "monitor": _value(lambda code, index: code.instance.memories[index].monitor),
+    "table": _value(lambda code, index: code.instance.tables[index].elements),
+    "table object": _value(lambda code, index: code.instance.tables[index]),
+    "global": _value(lambda code, index: code.instance.globals[index]),
+    "type": _value(lambda code, index: code.module.context.types[index]),
+    "tag": _value(lambda code, index: code.instance.tags[index]),
+    "data": _value(lambda code, index: code.instance.data),
+    "elements": _value(lambda code, index: code.instance.elements),
+    "reference": _value(lambda code, index: code.instance.function(index)),
+    "predicate": _value(lambda code, number: predicate(code.module.cast_target(number))),
+    "float": _value(lambda code, bits: f64_from_bits(bits)),
+    "vector": _value(_vector),
+    "vector name": _value(_vector_name),
+    "atomic": _value(_atomic),
+    "wide": _value(_wide),
 }

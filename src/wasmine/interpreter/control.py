@@ -75,8 +75,6 @@ def _blocks(lowering: Lowering) -> dict[str, Handler]:
             lowering.fall(frame)
             if isinstance(frame.node, Loop):
                 lowering.out.append(Jump(frame.node.exit))
-        if frame.finish is not None:
-            frame.finish()
         lowering.close()
 
     return {"block": block, "loop": loop, "if": if_, "else": else_, "end": end}

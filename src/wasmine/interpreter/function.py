@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from wasmine.errors import WasmException
 from wasmine.interpreter.entry import enter
+from wasmine.interpreter.thrown import from_public
 from wasmine.runtime.function import Function
 
 if TYPE_CHECKING:
@@ -17,15 +19,26 @@ if TYPE_CHECKING:
 
 
 class InterpreterFunction(Function):
-    """A function reference. `code` is what generated code calls, with internal values."""
+    """A function reference.
 
-    __slots__ = ("code",)
+    `code` is what generated code calls, with internal values; `tail` is what a tail call goes on with, which may return a
+    `Tail` itself.
+    """
+
+    __slots__ = ("code", "tail")
 
     def __init__(
-        self, defined: DefinedType, name: str, instance: Instance | None, index: int, code: Callable[..., Any]
+        self,
+        defined: DefinedType,
+        name: str,
+        instance: Instance | None,
+        index: int,
+        code: Callable[..., Any],
+        tail: Callable[..., Any],
     ) -> None:
         super().__init__(defined, name, instance, index)
         self.code = code
+        self.tail = tail
 
     def invoke(self, *args: Any) -> Any:
         """Call with internal values."""
@@ -39,14 +52,17 @@ class HostFunction(InterpreterFunction):
 
     def __init__(self, defined: DefinedType, host: HostCallable) -> None:
         def call(*args: Any) -> Any:
-            return host.call(args, calling_instance)
+            try:
+                return host.call(args, calling_instance)
+            except WasmException as error:
+                raise from_public(error) from error
 
-        super().__init__(defined, host.name, None, -1, call)
+        super().__init__(defined, host.name, None, -1, call, call)
         self.host = host
 
     def invoke(self, *args: Any) -> Any:
         """Call with internal values, from Python: there is no calling instance."""
-        return self.code(*args)
+        return self.host.call(args, lambda: None)
 
 
 def calling_instance() -> Instance | None:

@@ -30,15 +30,16 @@ from wasmine.interpreter.operand import (
     local_bit,
     slot_bit,
 )
-from wasmine.interpreter.statements import If, Jump, Label, Leave
+from wasmine.interpreter.statements import If, Jump, Label, Leave, Loop
 from wasmine.interpreter.structure import Printer, Unstructured
 from wasmine.validation import walk_function
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from wasmine.format.types import FuncType, ValueType
-    from wasmine.interpreter.statements import Block, Body, Loop, Try
+    from wasmine.format.types import FuncType, RefType, ValueType
+    from wasmine.interpreter.exceptions import Clauses
+    from wasmine.interpreter.statements import Block, Body, Try
     from wasmine.validation.context import Context
 
     Handler = Callable[..., object]
@@ -64,7 +65,7 @@ class Lowered:
     """
 
     source: str
-    needs: dict[str, tuple[str, int]]
+    needs: dict[str, tuple[str, Any]]
     tail: bool
 
 
@@ -72,10 +73,11 @@ class Frame:
     """A control frame: a block, loop, if, try or the function itself.
 
     `base` is the height of the operand stack below its parameters; `branch_types` are what a branch to it takes. `out`
-    is the body that the frame's node is in, `saved` the parameters for the other arm of an `if`.
+    is the body that the frame's node is in, `saved` the parameters for the other arm of an `if`, `clauses` belong to a
+    `try`.
     """
 
-    __slots__ = ("base", "branch_types", "finish", "kind", "label", "node", "out", "params", "results", "saved")
+    __slots__ = ("base", "branch_types", "clauses", "kind", "label", "node", "out", "params", "results", "saved")
 
     def __init__(
         self,
@@ -96,7 +98,7 @@ class Frame:
         self.node = node
         self.out = out
         self.saved: list[Operand] = []
-        self.finish: Callable[[], None] | None = None  # what `end` does beside
+        self.clauses: Clauses | None = None
 
 
 class Lowering:
@@ -105,22 +107,25 @@ class Lowering:
     def __init__(self, context: Context) -> None:
         self.context = context
         self.stack: list[Operand] = []
+        self.cast_targets: dict[RefType, int] = {}  # the types of tests and casts of the module, numbered
         self._plain = _handlers(self)
         self.handlers = self._plain
         self._position: Callable[[], int] = int
         self._offset = 0
-        self._reset([], ())
+        self._reset(-1, [], ())
 
-    def _reset(self, types: list[ValueType], results: Sequence[ValueType]) -> None:
+    def _reset(self, index: int, types: list[ValueType], results: Sequence[ValueType]) -> None:
+        self.index = index
         self.types = types
         self.results = results
         self.stack.clear()
         self.body: Body = []
         self.out = self.body
-        self.needs: dict[str, tuple[str, int]] = {}
+        self.needs: dict[str, tuple[str, Any]] = {}
         self.tail = False
-        self.delegates = False
-        self.serial = 0
+        self.repeats = False  # whether it tail-calls itself
+        self.delegates = False  # whether it delegates exceptions to its caller
+        self._numbers = 0
         # Bits of the locals that were used, and of those that were written before they could be read.
         self.used = 0
         self.written = 0
@@ -139,12 +144,12 @@ class Lowering:
             # The printer rewrote the tree; the dispatcher needs a fresh one.
             self._walk(index)
             lines = dispatch(self.body)
-        parameters = len(self.context.signatures[index].params)
         if self.delegates:
             lines = _undelegate(lines)
+        parameters = len(self.context.signatures[index].params)
         head = f"def f({', '.join(f'l{i}' for i in range(parameters))}):"
-        source = "\n".join([head, *self._prologue(parameters), *lines, ""])
-        return Lowered(source, self.needs, self.tail)
+        prologue = [] if self.repeats else [f" {line}" for line in self._prologue(parameters)]
+        return Lowered("\n".join([head, *prologue, *lines, ""]), self.needs, self.tail)
 
     def _walk(self, index: int) -> None:
         context = self.context
@@ -152,8 +157,13 @@ class Lowering:
         types: list[ValueType] = list(signature.params)
         for count, type in context.syntax.code[index - context.imported_functions].locals:
             types += [type] * count
-        self._reset(types, signature.results)
+        self._reset(index, types, signature.results)
         walk_function(context, index, self)
+        if self.repeats:
+            # Every turn starts with fresh locals.
+            loop = Loop(self.frames[0].label)
+            loop.body = [*self._prologue(len(signature.params)), *self.body]
+            self.body = [loop]
 
     def begin(self, position: Callable[[], int]) -> None:
         """Called by the walk before the first instruction."""
@@ -189,7 +199,7 @@ class Lowering:
             number += 1
         lines = []
         for zero, names in by_zero.items():
-            lines += [f" {' = '.join(names[i : i + 50])} = {zero}" for i in range(0, len(names), 50)]
+            lines += [f"{' = '.join(names[i : i + 50])} = {zero}" for i in range(0, len(names), 50)]
         return lines
 
     # ------------------------------------------------------------------------------------------------ the stack
@@ -280,6 +290,28 @@ class Lowering:
             return Operand(operand.value, EXPRESSION, 0, 1, operand.reads)
         return width.exact(operand, f"t{height}")
 
+    def arguments(self, types: Sequence[ValueType]) -> tuple[int, str]:
+        """Operands of these types, popped, as arguments of a call: what they read, and the text."""
+        operands = self.pop_all(types)
+        reads = 0
+        for operand in operands:
+            reads |= operand.reads
+        return reads, ", ".join([operand.text for operand in operands])
+
+    def in_order(self, count: int) -> None:
+        """Store the top operands if what Python evaluates in another order has effects."""
+        first = len(self.stack) - count
+        if any(operand.reads & EFFECTS for operand in self.stack[first + 1 :]):
+            for height in range(first, len(self.stack)):
+                if self.stack[height].reads & ANYTHING:
+                    self.spill(height)
+
+    def no_calls(self, count: int) -> None:
+        """Store those of the top operands that call: a memory may grow between the name of its view and its use."""
+        for height in range(len(self.stack) - count, len(self.stack)):
+            if self.stack[height].reads & CALLS:
+                self.spill(height)
+
     def pop_all(self, types: Sequence[ValueType]) -> list[Operand]:
         """Pop operands of these types, as they are stored."""
         if not types:
@@ -307,18 +339,16 @@ class Lowering:
         self.needs[name] = (kind, index)
         return name
 
-    def scratch_serial(self) -> int:
-        """A number that this function has not used yet, for names."""
-        self.serial += 1
-        return self.serial
+    def number(self) -> int:
+        """A number from 1 on that this function has not used yet."""
+        self._numbers += 1
+        return self._numbers
 
-    def call(self, callee: str, signature: FuncType) -> None:
-        """Call with the arguments on the stack; push the results."""
-        operands = self.pop_all(signature.params)
-        reads = CALLS
-        for operand in operands:
-            reads |= operand.reads
-        text = f"{callee}({', '.join(operand.text for operand in operands)})"
+    def call(self, callee: str, signature: FuncType, reads: int = 0) -> None:
+        """Call with the arguments on the stack; push the results. The callee `reads` this."""
+        more, arguments = self.arguments(signature.params)
+        reads |= more | CALLS
+        text = f"{callee}({arguments})"
         results = signature.results
         if len(results) == 1:
             self.push(text, results[0], reads, PRIMARY)
@@ -413,18 +443,39 @@ def _undelegate(lines: list[str]) -> list[str]:
 
 
 def _handlers(lowering: Lowering) -> list[Handler]:
-    from wasmine.interpreter import control, floating, integer, memory, variable
+    from wasmine.interpreter import (
+        aggregate,
+        control,
+        exceptions,
+        floating,
+        integer,
+        memory,
+        reference,
+        shared,
+        table,
+        tail,
+        variable,
+        vector,
+    )
 
-    table: dict[str, Handler] = {}
-    for family in (control, variable, memory, integer, floating):
-        table.update(family.handlers(lowering))
-    handlers: list[Handler] = [_unknown] * SLOTS
+    by_name: dict[str, Handler] = {}
+    families = (
+        control,
+        tail,
+        exceptions,
+        variable,
+        table,
+        memory,
+        integer,
+        floating,
+        reference,
+        aggregate,
+        vector,
+        shared,
+    )
+    for family in families:
+        by_name.update(family.handlers(lowering))
+    handlers: list[Handler] = [int] * SLOTS
     for instruction in INSTRUCTIONS:
-        handler = table.get(instruction.name)
-        if handler is not None:
-            handlers[instruction.slot] = handler
+        handlers[instruction.slot] = by_name[instruction.name]
     return handlers
-
-
-def _unknown(*immediates: object) -> None:
-    raise AssertionError("an instruction without a lowering")

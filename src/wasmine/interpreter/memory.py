@@ -15,9 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from wasmine.format.types import F32, F64, I32, I64
 from wasmine.interpreter.operand import (
-    ANYTHING,
     CALLS,
-    EFFECTS,
     EXPRESSION,
     MEMORY,
     NAME,
@@ -114,6 +112,7 @@ def _load(lowering: Lowering, format: str, low: int, high: int) -> Handler:
     beyond = (1 << shift) - 1
 
     def handler(offset: int, memory: int, align: int) -> None:
+        lowering.no_calls(1)
         address = stack.pop()
         height = len(stack)
         address = effective(lowering, address, offset, memory, height)
@@ -141,6 +140,7 @@ def _load_f32(lowering: Lowering) -> Handler:
     stack = lowering.stack
 
     def handler(offset: int, memory: int, align: int) -> None:
+        lowering.no_calls(1)
         address = stack.pop()
         height = len(stack)
         address = effective(lowering, address, offset, memory, height)
@@ -162,10 +162,8 @@ def _load_f32(lowering: Lowering) -> Handler:
 def _operands(lowering: Lowering, type: NumberType, offset: int, memory: int) -> tuple[Operand, Operand]:
     """The effective address and the value of a store, popped."""
     stack = lowering.stack
-    address, value = stack[-2:]
-    # Where Python evaluates the value first, the address must have been evaluated before a value with effects.
-    if address.reads & ANYTHING and value.reads & EFFECTS:
-        lowering.spill(len(stack) - 2)
+    lowering.no_calls(2)
+    lowering.in_order(2)
     value = stack.pop()
     address = stack.pop()
     height = len(stack)
@@ -241,12 +239,9 @@ def _bulk(lowering: Lowering) -> dict[str, Handler]:
         stack.append(Operand(text, PRIMARY, -1, w.mask, delta.reads | CALLS | MEMORY))
 
     def call(name: str, memories: str, types: tuple[NumberType, ...]) -> None:
-        operands = lowering.pop_all(types)
-        reads = TRAPS
-        for operand in operands:
-            reads |= operand.reads
-        arguments = ", ".join(operand.text for operand in operands)
-        lowering.statement(f"{name}({memories}, {arguments})", reads, MEMORY)
+        lowering.no_calls(len(types))
+        reads, arguments = lowering.arguments(types)
+        lowering.statement(f"{name}({memories}, {arguments})", reads | TRAPS, MEMORY)
 
     def copy(target: int, source: int) -> None:
         to, of = context.memories[target].address, context.memories[source].address

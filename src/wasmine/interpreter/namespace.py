@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from wasmine.errors import Trap, TrapKind
 from wasmine.interpreter.bits import SCALAR, f32_from_bits, f32_round, f32_to_bits, f64_div, f64_sqrt
+from wasmine.interpreter.heap import HEAP_HELPERS
+from wasmine.interpreter.tail import Tail
+from wasmine.interpreter.thrown import Thrown, thrown_again
 
 if TYPE_CHECKING:
     from wasmine.format.types import DefinedType
@@ -51,6 +54,24 @@ def store_f32(memory: memoryview, address: int, value: float) -> None:
     _store_32(memory, address, f32_to_bits(value))
 
 
+_two_64: Final = Struct("<QQ")
+
+
+def load_v128(memory: memoryview, address: int) -> int:
+    """`v128.load`."""
+    if address + 16 > len(memory):
+        out_of_bounds(address, 16, len(memory))
+    low, high = _two_64.unpack_from(memory, address)
+    return low | high << 64  # type: ignore[no-any-return]
+
+
+def store_v128(memory: memoryview, address: int, value: int) -> None:
+    """`v128.store`."""
+    if address + 16 > len(memory):
+        out_of_bounds(address, 16, len(memory))
+    _two_64.pack_into(memory, address, value & 0xFFFF_FFFF_FFFF_FFFF, value >> 64)
+
+
 def memory_copy(to: memoryview, of: memoryview, target: int, source: int, length: int) -> None:
     """`memory.copy`; the ranges may overlap."""
     if source + length > len(of):
@@ -91,6 +112,7 @@ HELPERS: Final[dict[str, Any]] = {
     **{name.replace(".", "_"): function for name, function in SCALAR.items()},
     **{f"load_{format}": struct.unpack_from for format, struct in _STRUCTS.items()},
     **{f"store_{format}": struct.pack_into for format, struct in _STRUCTS.items()},
+    **HEAP_HELPERS,
     "single": memoryview(bytearray(4)).cast("f"),  # one element, for rounding to f32
     "inf": inf,
     "sqrt": sqrt,
@@ -102,6 +124,11 @@ HELPERS: Final[dict[str, Any]] = {
     "check_type": check_type,
     "load_f32": load_f32,
     "store_f32": store_f32,
+    "load_v128": load_v128,
+    "store_v128": store_v128,
+    "Tail": Tail,
+    "Thrown": Thrown,
+    "thrown_again": thrown_again,
     "memory_copy": memory_copy,
     "memory_fill": memory_fill,
     "memory_init": memory_init,

@@ -75,7 +75,7 @@ class Operand:
     @property
     def value(self) -> str:
         """The text with a Python bool made an int: for whatever keeps the value."""
-        return f"1 if {self.text} else 0" if self.truth else self.text
+        return f"1 if {self.factor} else 0" if self.truth else self.text
 
     @property
     def is_constant(self) -> bool:

@@ -6,6 +6,7 @@ import mmap
 import weakref
 from typing import TYPE_CHECKING, Any, Final
 
+from wasmine.interpreter.atomics import Monitor
 from wasmine.interpreter.memory import FORMATS
 from wasmine.runtime.globals import Global
 from wasmine.runtime.memory import Memory
@@ -40,7 +41,7 @@ class InterpreterMemory(Memory):
     Generated code finds the views as global names of its instance; growing rebinds them in every attached instance.
     """
 
-    __slots__ = ("_attached", "_mapping", "_size", "views")
+    __slots__ = ("_attached", "_mapping", "_size", "monitor", "views")
 
     def __init__(self, type: MemoryType) -> None:
         super().__init__(type)
@@ -52,6 +53,7 @@ class InterpreterMemory(Memory):
         self._mapping = _allocate(max(reserved, 1))
         self._attached: list[tuple[weakref.ref[InstanceCode], str]] = []
         self.views: dict[str, memoryview] = {}
+        self.monitor = Monitor(type.shared)
         self._make_views()
 
     def _make_views(self) -> None:

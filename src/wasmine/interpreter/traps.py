@@ -11,6 +11,7 @@ import struct
 from typing import TYPE_CHECKING, Final
 
 from wasmine.errors import Frame, Trap, TrapKind
+from wasmine.interpreter.thrown import Thrown, to_public
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -25,7 +26,9 @@ _LOOKUP: Final = re.compile(r"\s*c = T\d+\[")
 
 
 def translate(error: Exception) -> Exception:
-    """The error that Python code outside is to see: `error` itself, or the trap that it means."""
+    """The error that Python code outside is to see: `error` itself, or the trap or wasm exception that it means."""
+    if isinstance(error, Thrown):
+        return to_public(error)
     traceback = error.__traceback__
     if isinstance(error, Trap):
         frames = wasm_frames(traceback)
