@@ -73,9 +73,9 @@ def _operation(lowering: Lowering, instruction: Instruction) -> Handler:
             reads, arguments = lowering.arguments(types)
             lowering.push(f"{_function(lowering, name, *immediates)}({arguments})", result, reads, PRIMARY)
             return
-        # The expression uses its operands several times.
+        # The expression uses its operands several times, and would not always parse with literals.
         for height in range(len(stack) - len(types), len(stack)):
-            if stack[height].grade != NAME or (not stack[height].reads and stack[height].low < 0):
+            if stack[height].grade != NAME or not stack[height].reads:
                 lowering.spill(height)
         operands = lowering.pop_all(types)
         texts = []
