@@ -132,9 +132,13 @@ def test_a_fake_clock_does_not_wait_for_a_pipe() -> None:
 def test_a_deadline_ends_sleeping(clock: FakeClock | None) -> None:
     guest = Guest(clock=clock)
     guest.wasi.waiting.deadline = time.monotonic() + 0.05
-    with pytest.raises(Timeout, match="the time limit ran out while the guest was waiting"):
+
+    def sleep_for_ever() -> None:
         while True:
             guest.poll(clock_subscription(1, 3600 * 1000 * MILLISECOND))
+
+    with pytest.raises(Timeout, match="the time limit ran out while the guest was waiting"):
+        sleep_for_ever()
 
 
 def test_a_deadline_ends_waiting_for_a_pipe() -> None:

@@ -286,8 +286,9 @@ class OpenDirectory(Descriptor):
         self.require(Rights.FD_READDIR)
         if self._listing is None or cookie == 0:
             inode = self.directory.stat().inode
-            # What is above the directory is nobody's business.
-            special = [Entry(".", Filetype.DIRECTORY, inode), Entry("..", Filetype.DIRECTORY, 0)]
+            # What is above is nobody's business: as in the root of a system, `..` is the directory itself. An inode of 0
+            # would make libc ask for it, by the path `..`, and fail.
+            special = [Entry(".", Filetype.DIRECTORY, inode), Entry("..", Filetype.DIRECTORY, inode)]
             self._listing = special + sorted(self.directory.entries(), key=lambda entry: entry.name)
         return self._listing[cookie:]
 

@@ -156,7 +156,7 @@ class ZipFileSystem(TreeFileSystem):
         tree: Branch = {}
         for info in self._zip.infolist():
             if not info.filename.startswith("/"):
-                insert(tree, info.filename, None if info.is_dir() else _ZipLeaf(self._zip, info))
+                insert(tree, info.filename, None if info.filename.endswith("/") else _ZipLeaf(self._zip, info))
         super().__init__(tree)
 
     def close(self) -> None:
@@ -167,8 +167,7 @@ class ZipFileSystem(TreeFileSystem):
 class _ZipLeaf(Leaf):
     def __init__(self, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
         link = modes.S_ISLNK(info.external_attr >> 16)
-        modified = calendar.timegm((*info.date_time, 0, 0, 0)) * 1_000_000_000
-        super().__init__(info.file_size, max(modified, 0), Filetype.SYMBOLIC_LINK if link else Filetype.REGULAR_FILE)
+        super().__init__(info.file_size, _modified(info), Filetype.SYMBOLIC_LINK if link else Filetype.REGULAR_FILE)
         self._archive = archive
         self._info = info
 
@@ -184,6 +183,14 @@ class _ZipLeaf(Leaf):
                 return file.read(self.size)
         except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError, ValueError) as error:
             raise OSError(errno.EIO, f"{self._info.filename}: {error}") from error
+
+
+def _modified(info: zipfile.ZipInfo) -> int:
+    """When the entry was written; zip files that should be the same in every build have month 0."""
+    try:
+        return max(calendar.timegm((*info.date_time, 0, 0, 0)) * 1_000_000_000, 0)
+    except ValueError:
+        return 0
 
 
 class PackageFileSystem(TreeFileSystem):
