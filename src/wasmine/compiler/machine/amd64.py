@@ -53,6 +53,40 @@ _SWITCH: Final = f"""\
   mov r14, [rcx+{Context.MEMORY}]"""
 
 
+# What functions preserve and C functions do not.
+_SAVED_VECTORS: Final = range(6, 13)
+_SAVED_SIZE: Final = 16 * len(_SAVED_VECTORS) + 8
+_SAVE: Final = "\n".join(
+    (
+        f"  sub rsp, {_SAVED_SIZE}",
+        f"  mov [rsp+{_SAVED_SIZE - 8}], r10",
+        *(f"  movups [rsp+{16 * i}], xmm{number}" for i, number in enumerate(_SAVED_VECTORS)),
+    )
+)
+_RESTORE: Final = "\n".join(
+    (
+        *(f"  movups xmm{number}, [rsp+{16 * i}]" for i, number in enumerate(_SAVED_VECTORS)),
+        f"  mov r10, [rsp+{_SAVED_SIZE - 8}]",
+        f"  add rsp, {_SAVED_SIZE}",
+    )
+)
+
+HOST_FRAME: Final = _SAVED_SIZE
+"""Bytes between the stack pointer and the return address in `host_function`."""
+
+OTHER_FRAME: Final = 8
+"""The same in the switch to another instance: what lies above `other_return`."""
+
+
+def stub(symbol: int, number: int, at: int) -> bytes:
+    """`mov eax, number; jmp symbol`, to lie at an address near the symbol's."""
+    distance = symbol - (at + STUB_SIZE)
+    return b"\xb8" + number.to_bytes(4, "little") + b"\xe9" + distance.to_bytes(4, "little", signed=True)
+
+
+STUB_SIZE: Final = 10
+
+
 def _bulk(bits: int) -> str:
     """memory.fill and memory.copy for indices of so many bits: `fill32`, `copy32`, ... They are called with the operands
     in slots from the address in rax on, and the addresses of (base, length) pairs in rdx (and rcx, for the source).
@@ -240,10 +274,13 @@ leave_by_trap:
   mov rbp, [rbx+{Activation.FRAME}]
   jmp [rbx+{Activation.LANDING}]
 
-# Call of Python from wasm code: eax is the number of the service, the rest of its operands lies in the value stack.
-# int call_host(context, service, frame) through ctypes; not 0 is a trap that Python has already described.
+# Call of Python from wasm code: eax is the number of the service, its operands lie in the value stack.
+# int call_host(context, service, frame) through ctypes; not 0 is RESUME, or a trap that Python has already described.
 .globl call_host
 call_host:
+call_host_here:
+  mov rdx, [r12+{Context.THREAD}]
+  mov [rdx+{Thread.TRAP_STACK}], rsp
   push rbp
   mov rbp, rsp
   and rsp, -16
@@ -269,8 +306,59 @@ call_host_special:
   mov r14, [r12+{Context.MEMORY}]
   jmp [rdi+{Thread.RESUME_PC}]
 
-# Call a function of another instance: rax is its record, the frame is set. The callee's context gets the thread's limits.
-.globl call_other
+# A host function: a stub has put its number into eax. Like any function it preserves what functions preserve.
+.globl host_function
+host_function:
+{_SAVE}
+  call call_host_here
+.globl host_returned
+host_returned:
+{_RESTORE}
+  mov rdi, [r13]
+  movups xmm0, [r13]
+  ret
+
+# A function that was not compiled yet: a stub has put its index into eax. It is compiled, then runs.
+.globl compile_function
+compile_function:
+{_SAVE}
+  mov edx, eax
+  push rbp
+  mov rbp, rsp
+  and rsp, -16
+  mov rdi, r12
+  mov esi, {layout.COMPILE}
+  call [r12+{Context.CALL_HOST}]
+  mov rsp, rbp
+  pop rbp
+{_RESTORE}
+  test eax, eax
+  jnz trap_here
+  mov rax, [r12+{Context.THREAD}]
+  jmp [rax+{Thread.RESUME_PC}]
+
+# Call a function by its record in rax, wherever it belongs.
+.globl call_record
+call_record:
+  mov rcx, [rax+{Record.CONTEXT}]
+  cmp rcx, r12
+  je call_record_here
+  test rcx, rcx
+  jnz call_other
+call_record_here:
+  jmp [rax+{Record.CODE}]
+
+# The same as a tail call: our frame is gone.
+.globl jump_record
+jump_record:
+  mov rcx, [rax+{Record.CONTEXT}]
+  cmp rcx, r12
+  je call_record_here
+  test rcx, rcx
+  jz call_record_here
+  jmp tail_other
+
+# rax is the record of another instance's function. The callee's context gets the thread's limits.
 call_other:
   push r12
 {_SWITCH}
@@ -284,7 +372,6 @@ other_return_here:
 
 # The same as a tail call: rax is the record, our frame is gone. If our own caller is `call_other`'s end already, nothing
 # is left to restore for us; so the stack does not grow however often instances tail-call each other.
-.globl tail_other
 tail_other:
   lea rdx, [rip+other_return_here]
   cmp [rsp], rdx
@@ -391,9 +478,12 @@ SYMBOLS: Final = (
     "enter_returned",
     "trap",
     "call_host",
-    "call_other",
+    "call_record",
+    "jump_record",
     "other_return",
-    "tail_other",
+    "host_function",
+    "host_returned",
+    "compile_function",
     "fill32",
     "fill64",
     "copy32",

@@ -21,6 +21,9 @@ PYTHON_EXCEPTION: Final = 2
 RESUME: Final = 3
 """What a service returns to go on at Thread.RESUME_PC instead of behind its call. Never in Thread.TRAP."""
 
+COMPILE: Final = 0
+"""The number of the service that compiles a function: called with its index in place of the frame."""
+
 _FIRST_KIND: Final = 16
 _KINDS: Final = tuple(TrapKind)
 

@@ -12,6 +12,9 @@ from wasmine.compiler.machine.layout import Thread
 VALUE_STACK: Final = 64 << 20
 """Bytes of value stack for each thread. Only what is used takes memory."""
 
+VALUES_SLACK: Final = 1 << 20
+"""Bytes behind the limit of the value stack: for the operands of the last call, and for results of host functions."""
+
 STACK_RESERVE: Final = 256 << 10
 """Bytes of native stack that wasm code leaves for Python: the C functions of a host call must fit."""
 
@@ -28,8 +31,8 @@ class ThreadBlock:
     def __init__(self) -> None:
         self.address = libc.map_memory(Thread.SIZE, libc.PROT_READ | libc.PROT_WRITE)
         self.values = libc.map_memory(VALUE_STACK, libc.PROT_READ | libc.PROT_WRITE)
-        # What lies in front of the frame of a call from Python: nothing yet; see `push` and `pop`.
-        self.top = self.values
+        self.top = self.values  # where the frame of the next call from Python begins
+        self.pending: BaseException | None = None  # what ended a call with PYTHON_EXCEPTION
 
     def attach(self, key: int) -> None:
         """Make the block the calling thread's."""
@@ -41,6 +44,7 @@ class ThreadBlock:
         self[Thread.VALUES] = self.values
         self[Thread.VALUES_LIMIT] = self.values + VALUE_STACK - VALUES_SLACK
         self.top = self.values
+        self.pending = None
         libc.set_thread_specific(key, self.address)
 
     def __getitem__(self, offset: int) -> int:
