@@ -277,6 +277,8 @@ class _Module:
     def _element(self, segment: ElementSegment) -> RefType:
         plain = segment.type in (FUNCREF, rules.FUNC)
         type_ = segment.type if plain else closing.ref(self.context, segment.type)
+        if segment.type is not rules.FUNC:
+            require(self.features, "reference_types", f"an element segment of type {segment.type}")
         if segment.mode is Mode.PASSIVE:
             require(self.features, "bulk_memory_operations", "a passive element segment")
         elif segment.mode is Mode.DECLARATIVE:
