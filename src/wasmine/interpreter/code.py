@@ -78,7 +78,7 @@ class ModuleCode:
         self._indices[file] = index
         reference = weakref.ref(self)
         # Tracebacks, pdb and profilers ask for the lines; few functions are ever asked for.
-        linecache.cache[file] = (lambda: _source(reference, index),)  # type: ignore[assignment]
+        linecache.cache[file] = (lambda: _source(reference, index),)
         return CompiledFunction(code.replace(co_name=name, co_qualname=name), lowered.needs, lowered.tail)
 
     def source(self, index: int) -> str:

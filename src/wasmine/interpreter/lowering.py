@@ -27,6 +27,7 @@ from wasmine.interpreter.operand import (
     W32,
     W64,
     Operand,
+    Width,
     local_bit,
     slot_bit,
 )
@@ -53,7 +54,7 @@ _V128_MASK: Final = (1 << 128) - 1
 _RANGES: Final[dict[ValueType, tuple[int, int]]] = {I32: (0, W32.mask), I64: (0, W64.mask), V128: (0, _V128_MASK)}
 _NO_RANGE: Final = (0, 0)
 _ZEROS: Final[dict[ValueType, str]] = {I32: "0", I64: "0", F32: "0.0", F64: "0.0", V128: "0"}
-_WIDTHS: Final = {I32: W32, I64: W64}
+_WIDTHS: Final[dict[ValueType, Width]] = {I32: W32, I64: W64}
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,7 +284,7 @@ class Lowering:
 
     def stored(self, type: ValueType, operand: Operand, height: int) -> Operand:
         """The operand as locals, stack variables, arguments and results hold it: exact, and no Python bool."""
-        width = _WIDTHS.get(type)  # type: ignore[call-overload]
+        width = _WIDTHS.get(type)
         if width is None:
             return operand
         if operand.truth:

@@ -61,7 +61,7 @@ class InterpreterMemory(Memory):
         views = {"B": whole[: self._size], "b": whole[: self._size].cast("b")}
         for format in FORMATS[1:]:
             size = _SIZES[format]
-            views[format] = whole[: self._size - self._size % size].cast(format)
+            views[format] = whole[: self._size - self._size % size].cast(format)  # type: ignore[call-overload]
         self.views = views
 
     def attach(self, code: InstanceCode, name: str) -> None:
