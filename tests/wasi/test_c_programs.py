@@ -97,7 +97,7 @@ def test_a_file_is_replaced_as_editors_do(tools: Tools, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("old")
     assert tools("edit", "/work/file", "new", mounts={"/work": tmp_path}).returncode == 0
     assert (tmp_path / "file").read_text() == "new"
-    assert os.listdir(tmp_path) == ["file"]
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_guest_and_host_append_at_the_same_time_and_nothing_is_lost(tools: Tools, tmp_path: Path) -> None:
