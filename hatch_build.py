@@ -1,4 +1,4 @@
-"""Makes the template libraries of the compiler engine when a wheel or an editable install is built.
+"""Makes the machine code of the compiler engine when a wheel or an editable install is built.
 
 They are data, the same on every host, so the wheel stays universal. They are written next to the code that reads them,
 where an editable install finds them too; git ignores them there.
@@ -18,14 +18,16 @@ class TemplateBuildHook(BuildHookInterface):  # type: ignore[type-arg]
 
     PLUGIN_NAME = "custom"
 
-    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002 - the interface's
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Called by hatchling before the files of a wheel are collected."""
         source = Path(self.root) / "src"
         sys.path.insert(0, str(source))
         try:
-            from wasmine.compiler.templates.build import build
+            from wasmine.compiler.machine import assemble
+            from wasmine.compiler.templates import build
 
-            written = build(source / "wasmine" / "compiler" / "templates")
+            compiler = source / "wasmine" / "compiler"
+            written = [*build.build(compiler / "templates"), *assemble.build(compiler / "machine")]
         finally:
             sys.path.remove(str(source))
         build_data["artifacts"] += [path.relative_to(self.root).as_posix() for path in written]

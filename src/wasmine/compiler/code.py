@@ -10,7 +10,7 @@ Code calls the blob of `machine.amd64`, by relocations to these symbols, always 
 - `call_record`: calls the function whose record's address is in rax, with its arguments at r13, whatever instance it
   belongs to. It behaves like the function: same results, same registers preserved.
 - `jump_record`: the same for a tail call: the frame of the caller is gone, the return address on top of the stack.
-- `trap` through `Context.TRAP`: eax a trap's number (`trap_number`).
+- `trap` through `Context.TRAP`: eax a trap's number (`machine.layout.trap_number`).
 
 Code calls a record's function directly where the record's context equals r12, and through these otherwise.
 """
@@ -21,29 +21,13 @@ import enum
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from wasmine.errors import TrapKind
+from wasmine.compiler.machine.layout import trap_number as trap_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 ALIGNMENT: Final = 64
 """What the address of a function's code must be a multiple of."""
-
-TRAP_PENDING: Final = 2
-"""The number of the trap that says: a Python exception waits to be raised."""
-
-_TRAP_BASE: Final = 16
-_KINDS: Final = tuple(TrapKind)
-
-
-def trap_number(kind: TrapKind) -> int:
-    """The number of an explicit trap. Smaller ones are no kind of trap: 1 a fault, `TRAP_PENDING`."""
-    return _TRAP_BASE + _KINDS.index(kind)
-
-
-def trap_kind(number: int) -> TrapKind:
-    """The kind of trap with a number."""
-    return _KINDS[number - _TRAP_BASE]
 
 
 class Service(enum.IntEnum):

@@ -22,9 +22,16 @@ class NativeGlobal(Global):
         super().__init__(type)
         self._references = references
         # One more cell than needed, so that the address can be a multiple of 16.
-        self._cell = ctypes.create_string_buffer(32)
-        self.address = (ctypes.addressof(self._cell) + 15) & -16
+        cell = ctypes.create_string_buffer(32)
+        self._cell: object = cell
+        self.address = (ctypes.addressof(cell) + 15) & -16
         self.set(value)
+
+    def move(self, address: int, owner: object) -> None:
+        """Live at another address from now on, in memory that lives as long as `owner`."""
+        ctypes.memmove(address, self.address, 16)
+        self.address = address
+        self._cell = owner
 
     def get(self) -> Any:
         return values.read(self._references, self.address, (self.type.value,))[0]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from wasmine.compiler.machine import libc
 from wasmine.format.types import I64
+from wasmine.interpreter.atomics import Monitor
 from wasmine.runtime.memory import Memory
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ RESERVE_64: Final = 1 << 36
 class NativeMemory(Memory):
     """A memory whose base never moves. `fields` are the addresses of (base, length) pairs in VM contexts that use it."""
 
-    __slots__ = ("_committed", "_finalizer", "_length", "_lock", "base", "fields", "guarded", "reserved")
+    __slots__ = ("_committed", "_finalizer", "_length", "_lock", "base", "fields", "guarded", "monitor", "reserved")
 
     def __init__(self, type: MemoryType, *, guarded: bool) -> None:
         super().__init__(type)
@@ -38,6 +39,7 @@ class NativeMemory(Memory):
             raise MemoryError(f"cannot reserve {self.reserved} bytes of address space for a memory: {error}") from None
         self._finalizer = weakref.finalize(self, libc.unmap, self.base, self.reserved)
         self._lock = threading.Lock()
+        self.monitor = Monitor(type.shared)
         self._committed = 0
         self._length = 0
         self.fields: set[int] = set()

@@ -41,8 +41,8 @@ class NativeTable(Table):
         self._size = size
 
     def _fill(self, start: int, count: int, native: int) -> None:
-        if native and count:
-            ctypes.memmove(self.base + 8 * start, native.to_bytes(8, "little") * count, 8 * count)
+        if native and count:  # fresh pages are null already
+            self.fill_native(start, count, native)
 
     def attach(self, field: int) -> None:
         """Keep the (base, size) pair at this address up to date from now on."""
@@ -74,6 +74,10 @@ class NativeTable(Table):
 
     def extend(self, delta: int, init: Any) -> int:
         return self.extend_native(delta, self._references.to_native(self.type.element, init))
+
+    def fill_native(self, start: int, count: int, native: int) -> None:
+        """Store an element in native form in a range that is in bounds."""
+        ctypes.memmove(self.base + 8 * start, native.to_bytes(8, "little") * count, 8 * count)
 
     def extend_native(self, delta: int, native: int) -> int:
         """`extend` with an element in native form."""

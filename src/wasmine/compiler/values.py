@@ -27,6 +27,11 @@ def slot_count(types: Iterable[ValueType]) -> int:
     return sum(2 if type is V128 else 1 for type in types)
 
 
+def in_vector_register(type: ValueType) -> bool:
+    """Whether a single result of this type comes back in a vector register."""
+    return type is F32 or type is F64 or type is V128
+
+
 def to_native(references: References, type: ValueType, value: Any) -> int:
     """The bits of an internal value."""
     if type is I32 or type is I64 or type is V128:

@@ -161,6 +161,9 @@ class InstanceCode:
                 entry.reference.owner = self.instance.runtime.engine
             return entry.reference
 
+    def complete(self) -> None:
+        """Names are bound when a function that needs them is lowered: nothing to do before."""
+
     def close(self) -> None:
         """Nothing to give back: what others hold goes on working."""
 

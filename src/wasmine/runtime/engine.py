@@ -29,6 +29,10 @@ class Code(Protocol):
         """
         ...
 
+    def complete(self) -> None:
+        """The instance has its memories, tables and globals now; no function is called before."""
+        ...
+
     def close(self) -> None:
         """Forget what can be forgotten. Functions that other instances hold must go on working."""
         ...

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from wasmine.errors import Trap, WasmineError
+from wasmine.errors import WasmineError
 from wasmine.format.module import Active, Mode
 from wasmine.format.types import Kind
 from wasmine.runtime.tag import Tag
@@ -93,6 +93,7 @@ class Instance:
             self.globals.append(engine.new_global(type, evaluate(self)))
         for table, init in zip(context.tables[len(self.tables) :], constants.tables, strict=True):
             self.tables.append(engine.new_table(table, init(self) if init is not None else None))
+        self.code.complete()
         self.elements = [[evaluate(self) for evaluate in segment] for segment in constants.elements]
         self.data = [segment.data for segment in syntax.data]
 
@@ -159,6 +160,3 @@ class Instance:
 
     def __repr__(self) -> str:
         return f"<instance {self.name or self.module.name or 'anonymous'}{' (closed)' if self.closed else ''}>"
-
-
-__all__ = ["Exports", "Instance", "Trap"]

@@ -26,21 +26,30 @@ if TYPE_CHECKING:
     from wasmine.runtime.module import Source
     from wasmine.runtime.table import Table
 
-EngineName: TypeAlias = Literal["auto", "interpreter"]
-ENGINES: tuple[str, ...] = ("auto", "interpreter")
+EngineName: TypeAlias = Literal["auto", "compiler", "interpreter"]
+ENGINES: tuple[str, ...] = ("auto", "compiler", "interpreter")
+Bounds: TypeAlias = Literal["auto", "guard", "checked"]
+BOUNDS: tuple[str, ...] = ("auto", "guard", "checked")
 
 
 class Runtime:
     """A place for instances that can share functions, memories, tables, globals and tags.
 
-    `engine` chooses how code runs: "interpreter" works everywhere; "auto" takes the best one for this machine.
+    `engine` chooses how code runs: "compiler" makes machine code, where the machine allows it (UnsupportedFeature
+    otherwise), "interpreter" works everywhere, "auto" takes the better one that can run the first module. `bounds` says how
+    the compiler checks accesses to memory: "guard" by protected pages, "checked" by comparing, "auto" as the machine allows.
     `features` are what modules given as source may use (a `Module` brings its own). Use it as a context manager, or call
     `close()`.
     """
 
-    def __init__(self, engine: EngineName = "auto", *, features: Features | None = None) -> None:
+    def __init__(
+        self, engine: EngineName = "auto", *, features: Features | None = None, bounds: Bounds = "auto"
+    ) -> None:
         if engine not in ENGINES:
             raise ValueError(f"unknown engine {engine!r}: expected one of {', '.join(ENGINES)}")
+        if bounds not in BOUNDS:
+            raise ValueError(f"unknown bounds {bounds!r}: expected one of {', '.join(BOUNDS)}")
+        self._bounds = bounds
         self.features = features
         self.closed = False
         self.instances: dict[str, Instance] = {}

@@ -28,13 +28,15 @@ class NativeTrap:
     """How a call ended that did not return.
 
     `trap` is the number that the code gave, or `layout.FAULT`, then `signal` and `address` say more. `pc` is the place:
-    of the instruction at fault, else behind the call of `trap`. `stack` is the native stack from there outwards.
+    of the instruction at fault, else behind the call of `trap`. `stack` is the native stack from there,
+    `stack_pointer`, outwards.
     """
 
     trap: int
     pc: int
     signal: int
     address: int
+    stack_pointer: int
     stack: bytes
 
 
@@ -82,6 +84,7 @@ class Glue:
             block[Thread.TRAP_PC],
             block[Thread.TRAP_SIGNAL],
             block[Thread.TRAP_ADDRESS],
+            block[Thread.TRAP_STACK],
             ctypes.string_at(block.address + Thread.STACK_COPY, copied),
         )
 

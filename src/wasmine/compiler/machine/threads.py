@@ -13,13 +13,11 @@ VALUE_STACK: Final = 64 << 20
 """Bytes of value stack for each thread. Only what is used takes memory."""
 
 VALUES_SLACK: Final = 1 << 20
-"""Bytes behind the limit of the value stack: for the operands of the last call, and for results of host functions."""
+"""Bytes behind the limit of the value stack: for the operands of the last call, for results of host functions, and for
+functions that call nothing and have small frames, which do not check it."""
 
 STACK_RESERVE: Final = 256 << 10
 """Bytes of native stack that wasm code leaves for Python: the C functions of a host call must fit."""
-
-VALUES_SLACK: Final = 64 << 10
-"""Bytes of value stack beyond the limit: functions that call nothing and have small frames do not check it."""
 
 NATIVE_STACK: Final = 64 << 20
 """The most of a thread's native stack that wasm code uses, where the stack is larger or unlimited."""

@@ -1,0 +1,228 @@
+"""Engine 2: functions become machine code on their first call."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import platform
+import sys
+import weakref
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from wasmine.compiler import values
+from wasmine.compiler.code import FIRST_HOST
+from wasmine.compiler.function import NativeFunction, NativeHostFunction
+from wasmine.compiler.globals import NativeGlobal
+from wasmine.compiler.instance import NativeCode
+from wasmine.compiler.machine import amd64, glue, layout
+from wasmine.compiler.machine.layout import Record, Thread
+from wasmine.compiler.memory import NativeMemory
+from wasmine.compiler.module import ModuleCode
+from wasmine.compiler.references import References
+from wasmine.compiler.services import Services
+from wasmine.compiler.table import NativeTable
+from wasmine.compiler.templates import library
+from wasmine.compiler.unwind import frame_of, walk
+from wasmine.errors import Frame, Trap, TrapKind, UnsupportedFeature
+from wasmine.runtime.engine import Engine
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from wasmine.compiler.machine.glue import Glue, NativeTrap
+    from wasmine.compiler.machine.threads import ThreadBlock
+    from wasmine.compiler.templates.library import TemplateLibrary
+    from wasmine.format.types import DefinedType, FuncType, GlobalType, MemoryType, TableType
+    from wasmine.runtime.host import HostCallable
+    from wasmine.runtime.instance import Instance
+    from wasmine.runtime.module import Module
+
+FEATURES_MISSING: Final = ("gc",)
+"""What only the interpreter can run."""
+
+_STACK_FRAMES: Final = 30
+"""How many frames a trap's call stack shows, from the innermost on."""
+
+
+@functools.cache
+def template_library() -> TemplateLibrary:
+    """The templates for this machine's processor. FileNotFoundError where the package was made without."""
+    from wasmine.compiler.machine.processor import level
+
+    found = library.load(level())
+    if found is None:
+        raise FileNotFoundError("this installation of wasmine has no template library: it was built without llvmlite")
+    return found
+
+
+@functools.cache
+def unavailable() -> str:
+    """Why the engine cannot be used on this machine, or "" if it can."""
+    if sys.implementation.name != "cpython":
+        return f"the compiler needs CPython, this is {sys.implementation.name}"
+    if not sys.platform.startswith("linux") or platform.machine() not in ("x86_64", "AMD64"):
+        return f"there is no machine code for {sys.platform} on {platform.machine()}"
+    try:
+        template_library()
+        glue.load().install_faults()
+    except (OSError, MemoryError, ValueError) as error:
+        return str(error)
+    return ""
+
+
+class CompilerEngine(Engine):
+    """Machine code from templates. `bounds` says how accesses to memory are checked: "guard" or "checked"."""
+
+    name: ClassVar[str] = "compiler"
+
+    def __init__(self, bounds: str = "auto") -> None:
+        problem = unavailable()
+        if problem:
+            raise UnsupportedFeature("compiler", problem)
+        self.bounds = "guard" if bounds == "auto" else bounds
+        self.glue: Glue = glue.load()
+        self.references = References()
+        self.instances: dict[int, NativeCode] = {}  # by the address of the VM context
+        self.hosts: list[NativeHostFunction] = []
+        self._memories: weakref.WeakSet[NativeMemory] = weakref.WeakSet()
+        self.services = Services(self)
+        self._host_stubs = _HostStubs(self.glue)
+
+    def new_memory(self, type: MemoryType) -> NativeMemory:
+        """A zeroed memory."""
+        memory = NativeMemory(type, guarded=self.bounds == "guard")
+        memory.owner = self
+        self._memories.add(memory)
+        return memory
+
+    def new_table(self, type: TableType, init: Any) -> NativeTable:
+        """A table of elements that are all `init`."""
+        table = NativeTable(type, init, self.references)
+        table.owner = self
+        return table
+
+    def new_global(self, type: GlobalType, value: Any) -> NativeGlobal:
+        """A global variable."""
+        found = NativeGlobal(type, value, self.references)
+        found.owner = self
+        return found
+
+    def new_host_function(self, type: DefinedType, host: HostCallable) -> NativeHostFunction:
+        """A function whose body is Python."""
+        function = NativeHostFunction(type, host, self)
+        number = FIRST_HOST + len(self.hosts)
+        self.hosts.append(function)
+        function.record = self.references.new_record(function, self._host_stubs.stub(number), 0)
+        return function
+
+    def new_code(self, instance: Instance) -> NativeCode:
+        """The code of an instance. UnsupportedFeature if its module needs what only the interpreter has."""
+        missing = self.missing_features(instance.module)
+        if missing:
+            raise UnsupportedFeature(
+                missing[0], f'the compiler engine lacks the feature "{missing[0]}": use the interpreter for this module'
+            )
+        self.glue.install_faults()  # others may have put their handlers in front since
+        code = NativeCode(self, instance, self._module_code(instance.module))
+        self.instances[code.address] = code
+        return code
+
+    @staticmethod
+    def missing_features(module: Module) -> list[str]:
+        """The features a module uses that only the interpreter has."""
+        used = module.features_used
+        return [feature for feature in FEATURES_MISSING if feature in used]
+
+    def _module_code(self, module: Module) -> ModuleCode:
+        key = f"compiler {self.bounds}"
+        found: ModuleCode | None = module.cache.get(key)
+        if found is None:
+            made = ModuleCode(module, self.glue, template_library(), self.bounds)
+            found = module.cache.setdefault(key, made)
+        return found
+
+    # ------------------------------------------------------------------------------------------------ calls
+
+    def call(self, record: int, context: int, type: FuncType, slots: int, args: Sequence[Any]) -> Any:
+        """Call the function of a record with internal values, from Python; the internal result."""
+        block = self.glue.threads.current()
+        frame = block.top
+        if frame + 8 * slots > block[Thread.VALUES_LIMIT]:
+            raise Trap(TrapKind.STACK_OVERFLOW)
+        values.write(self.references, frame, type.params, args)
+        code = ctypes.c_uint64.from_address(record + Record.CODE).value
+        trap = self.glue.enter(block, code, context, frame)
+        if trap is not None:
+            self._raise(block, trap)
+        results = type.results
+        if len(results) == 1:
+            register = Thread.RESULT_VECTOR if values.in_vector_register(results[0]) else Thread.RESULT
+            return values.read(self.references, block.address + register, results)[0]
+        if not results:
+            return None
+        return tuple(values.read(self.references, frame, results))
+
+    def _raise(self, block: ThreadBlock, trap: NativeTrap) -> None:
+        """Raise what a call ended with."""
+        if trap.trap == layout.PYTHON_EXCEPTION:
+            pending, block.pending = block.pending, None
+            assert pending is not None
+            raise pending
+        frames = self._frames(trap)
+        if trap.trap != layout.FAULT:
+            raise Trap(layout.trap_kind(trap.trap), "", frames)
+        memory = next((m for m in list(self._memories) if m.base <= trap.address < m.base + m.reserved), None)
+        if memory is None:
+            raise SystemError(
+                f"wasmine: signal {trap.signal} in compiled code at {trap.pc:#x}, address {trap.address:#x}, which is in "
+                f"no memory of this runtime: a bug of the compiler, please report it ({', '.join(map(str, frames[:1]))})"
+            )
+        detail = f"address {trap.address - memory.base:#x} in a memory of {memory.byte_length:#x} bytes"
+        raise Trap(TrapKind.MEMORY_OUT_OF_BOUNDS, detail, frames)
+
+    def _frames(self, trap: NativeTrap) -> list[Frame]:
+        """The wasm call stack of a trap, innermost first."""
+
+        def read(address: int) -> int | None:
+            offset = address - trap.stack_pointer
+            if 0 <= offset <= len(trap.stack) - 8:
+                return int.from_bytes(trap.stack[offset : offset + 8], "little")
+            return None
+
+        found: list[Frame] = []
+        for place in walk(trap.pc, trap.stack_pointer, read, self.glue.symbols):
+            exact = not found and trap.trap == layout.FAULT
+            found.append(frame_of(place, exact=exact))
+            if len(found) == _STACK_FRAMES:
+                break
+        return found
+
+    def close(self) -> None:
+        """Nothing can be given back while functions may be held."""
+
+
+class _HostStubs:
+    """Makes the code of host functions, a page of stubs at a time."""
+
+    _PER_PAGE: Final = 4096 // amd64.STUB_SIZE
+
+    def __init__(self, glue: Glue) -> None:
+        self._glue = glue
+        self._pages: dict[int, int] = {}
+
+    def stub(self, number: int) -> int:
+        """The address of the stub for a host function."""
+        page, position = divmod(number, self._PER_PAGE)
+        start = self._pages.get(page)
+        if start is None:
+            start = self._pages[page] = self._glue.code.reserve(4096)
+            target = self._glue.symbols["host_function"]
+            first = page * self._PER_PAGE
+            self._glue.code.fill(
+                start,
+                b"".join(amd64.stub(target, first + i, start + i * amd64.STUB_SIZE) for i in range(self._PER_PAGE)),
+            )
+        return start + position * amd64.STUB_SIZE
+
+
+__all__ = ["CompilerEngine", "NativeFunction", "template_library", "unavailable"]

@@ -1,0 +1,100 @@
+"""`NativeCode`: the code of one instance, and its VM context."""
+
+from __future__ import annotations
+
+import ctypes
+import weakref
+from typing import TYPE_CHECKING
+
+from wasmine.compiler.function import NativeFunction
+from wasmine.compiler.globals import NativeGlobal
+from wasmine.compiler.machine.layout import Context
+from wasmine.compiler.memory import NativeMemory
+from wasmine.compiler.references import type_number
+from wasmine.compiler.table import NativeTable
+
+if TYPE_CHECKING:
+    from wasmine.compiler.engine import CompilerEngine
+    from wasmine.compiler.module import ModuleCode
+    from wasmine.interpreter.atomics import Monitor
+    from wasmine.runtime.instance import Instance
+
+_ALIGNMENT = 64
+
+
+class NativeCode:
+    """The engine's side of an instance. `address` is that of its VM context, which stays where it is.
+
+    `complete` fills the context in once the instance has its memories, tables and globals; no code runs before.
+    """
+
+    def __init__(self, engine: CompilerEngine, instance: Instance, module: ModuleCode) -> None:
+        self.engine = engine
+        self.instance = instance
+        self.module = module
+        self._buffer = ctypes.create_string_buffer(module.layout.size + _ALIGNMENT)
+        self.address = (ctypes.addressof(self._buffer) + _ALIGNMENT - 1) & -_ALIGNMENT
+        self._attached: list[tuple[NativeMemory | NativeTable, int]] = []
+        weakref.finalize(self, _detach, self._attached)
+        symbols = engine.glue.symbols
+        self._set(Context.TRAP, symbols["trap"])
+        self._set(Context.CALL_HOST, engine.services.callback_address)
+        for offset, type in zip(module.layout.types, instance.module.context.types, strict=True):
+            self._set(offset, type_number(type))
+
+    def _set(self, offset: int, value: int) -> None:
+        ctypes.c_uint64.from_address(self.address + offset).value = value
+
+    def complete(self) -> None:
+        """The instance is complete: point the context at what it consists of."""
+        layout, instance = self.module.layout, self.instance
+        pairs = [
+            *zip(layout.memories, instance.memories, strict=True),
+            *zip(layout.tables, instance.tables, strict=True),
+        ]
+        for offset, shared in pairs:
+            assert isinstance(shared, NativeMemory | NativeTable)
+            shared.attach(self.address + offset)
+            self._attached.append((shared, self.address + offset))
+        imported = instance.module.context.imported_globals
+        for index, (offset, variable) in enumerate(zip(layout.globals, instance.globals, strict=True)):
+            assert isinstance(variable, NativeGlobal)
+            if index < imported:
+                self._set(offset, variable.address)
+            else:
+                variable.move(self.address + offset, self._buffer)
+        for index in range(instance.module.context.imported_functions):
+            self._set(layout.records[index], self.engine.references.record(instance.function(index)))
+
+    def function(self, index: int) -> NativeFunction:
+        """A new function reference of a defined function."""
+        instance = self.instance
+        defined = instance.module.context.functions[index]
+        name = instance.module.function_name(index)
+        function = NativeFunction(defined, name, instance, index, self.engine, self.address)
+        # The record holds the stub until the function is compiled; it then stays behind by one jump at most.
+        code = self.module.address(index)
+        function.record = self.engine.references.new_record(function, code, self.address)
+        return function
+
+    def record(self, index: int) -> int:
+        """The address of the record of any function of the index space, kept in the context if that has a place."""
+        address = self.engine.references.record(self.instance.function(index))
+        offset = self.module.layout.records.get(index)
+        if offset is not None:
+            self._set(offset, address)
+        return address
+
+    def monitor(self, memory: int) -> Monitor:
+        """The waiters of a memory."""
+        found = self.instance.memories[memory]
+        assert isinstance(found, NativeMemory)
+        return found.monitor
+
+    def close(self) -> None:
+        """Functions may still be held by tables: everything stays as long as the engine."""
+
+
+def _detach(attached: list[tuple[NativeMemory | NativeTable, int]]) -> None:
+    for shared, field in attached:
+        shared.detach(field)

@@ -1,0 +1,58 @@
+"""Walking the native stack of a call into wasm: the wasm call stack of a trap, and who catches an exception.
+
+Frames have no frame pointers. A return address says by its function how far above it the next one lies.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from typing import TYPE_CHECKING, NamedTuple
+
+from wasmine.compiler.machine import amd64
+from wasmine.compiler.module import placed_code
+from wasmine.errors import Frame
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from wasmine.compiler.module import Placed
+
+
+class Place(NamedTuple):
+    """One frame of a wasm function: the return address (or the place of a trap), and its native stack pointer."""
+
+    pc: int
+    stack: int
+    placed: Placed
+
+
+def walk(pc: int, stack: int, read: Callable[[int], int | None], symbols: Mapping[str, int]) -> Iterator[Place]:
+    """The frames of wasm functions, innermost first, from a place in code and the stack pointer there.
+
+    `read(address)` is the word of the native stack at an address, None where it is not known any more.
+    """
+    between = {symbols["other_return"]: amd64.OTHER_FRAME, symbols["host_returned"]: amd64.HOST_FRAME}
+    here: int | None = pc
+    while here is not None and here != symbols["enter_returned"]:
+        size = between.get(here)
+        if size is None:
+            # The byte before: a call may be the last instruction of a function.
+            placed = placed_code.find(here - 1)
+            if placed is None:
+                return
+            yield Place(here, stack, placed)
+            size = placed.code.frame_size
+        here = read(stack + size)
+        stack += size + 8
+
+
+def frame_of(place: Place, *, exact: bool) -> Frame:
+    """The frame as tracebacks show it. `exact`: the place is an instruction, not what follows a call."""
+    placed = place.placed
+    module = placed.module.module
+    offset = place.pc - placed.start - (0 if exact else 1)
+    sites = placed.code.sites
+    i = bisect_right(sites, offset, key=lambda site: site[0]) - 1
+    where = sites[i][1] if i >= 0 else None
+    index = placed.code.index
+    return Frame(module.name, module.function_name(index), index, where)
