@@ -62,10 +62,17 @@ class Runtime:
     def engine(self) -> Engine:
         """The engine; "auto" is settled when it is first needed."""
         if self._engine is None:
-            from wasmine.interpreter.engine import InterpreterEngine
-
-            self._engine = InterpreterEngine()
+            self._engine = self._new_engine()
         return self._engine
+
+    def _new_engine(self) -> Engine:
+        if self._engine_name == "compiler":
+            from wasmine.compiler.engine import CompilerEngine
+
+            return CompilerEngine(self._bounds)
+        from wasmine.interpreter.engine import InterpreterEngine
+
+        return InterpreterEngine()
 
     def instantiate(
         self, source: Source, imports: Mapping[str, Any] | None = None, name: str | None = None
