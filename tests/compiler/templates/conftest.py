@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 import wasmine
 from wasmine.compiler.templates.library import TemplateLibrary
+
+if TYPE_CHECKING:
+    from wasmine.compiler.templates.lift import Template
 
 SOURCE = Path(wasmine.__file__).parent
 
@@ -20,6 +24,15 @@ def source_digest() -> str:
     for path in sorted([*paths, SOURCE / "format" / "instructions.py", SOURCE / "errors.py"]):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
+
+
+@pytest.fixture(scope="session")
+def lifted() -> dict[str, tuple[list[Template], list[bytes]]]:
+    """The templates of each level as instructions, and their constants, from a build of their own."""
+    pytest.importorskip("llvmlite", reason="templates are built with llvmlite: pip install llvmlite")
+    from wasmine.compiler.templates.build import LEVELS, lift_level
+
+    return {level.name: lift_level(level) for level in LEVELS}
 
 
 @pytest.fixture(scope="session")

@@ -1,111 +1,63 @@
-"""Filling in templates: the shortest encoding for whatever registers and values come."""
+"""Filling registers into stored templates gives what the encoder would write for them."""
 
 from __future__ import annotations
 
 import random
+from typing import TYPE_CHECKING
 
 import pytest
+from cases import GENERAL, VECTOR
 
-from wasmine.compiler.templates.decode import decode
-from wasmine.compiler.templates.expand import (
-    DIRECT,
-    HOLE_8,
-    HOLE_32,
-    HOLE_TAKEN,
-    HOLE_TRAP,
-    INDEXED,
-    JUMP,
-    MEMORY,
-    NONE,
-    OPERAND,
-    TAKEN,
-    TRAP,
-    Hole,
-    Instruction,
-    W,
-    encode,
-    expand,
-)
-from wasmine.compiler.templates.library import TemplateLibrary
+from wasmine.compiler.templates.encode import assemble
+from wasmine.compiler.templates.expand import Field, Hole, Variant, expand
+from wasmine.compiler.templates.prepare import shrinkable
 
-BLANK = Instruction(0, 0, 0, DIRECT, NONE, NONE, NONE, 0, NONE, NONE, 0, NONE, 0, 0, NONE, NONE)
-ADD = BLANK._replace(opcode=0x01, base=OPERAND, reg=OPERAND + 1)
-ADD_IMMEDIATE = BLANK._replace(opcode=0x81, base=OPERAND, reg=0, immediate_size=4, immediate_hole=1)
-LOAD = BLANK._replace(opcode=0x8B, mode=MEMORY, base=OPERAND, reg=OPERAND + 3, displacement_hole=4)
+if TYPE_CHECKING:
+    from wasmine.compiler.templates.library import TemplateLibrary
+    from wasmine.compiler.templates.lift import Template
 
 
-def jump(condition: int, target: int) -> Instruction:
-    return BLANK._replace(mode=JUMP, opcode=condition, target=target)
+def variant(code: str, *fields: Field, prefixes: tuple[int, ...] = (), holes: tuple[Hole, ...] = ()) -> Variant:
+    data = bytes.fromhex(code)
+    return Variant(int.from_bytes(data, "little"), len(data), fields, prefixes, holes)
 
 
-@pytest.mark.parametrize(
-    ("registers", "code"),
-    [((7, 6), "01 f7"), ((15, 6), "41 01 f7"), ((7, 14), "44 01 f7"), ((15, 14), "45 01 f7")],
-)
-def test_a_prefix_is_written_only_where_registers_need_it(registers: tuple[int, int], code: str) -> None:
-    assert encode(ADD, registers, 0) == (bytes.fromhex(code), [])
+def test_registers_are_filled_in_by_exclusive_or() -> None:
+    add = variant("40 01 c0", Field(0, 1 << 16, 1 << 0), Field(1, 8 << 16, 4 << 0))
+    assert expand(add, (7, 14))[0] == bytes.fromhex("44 01 f7")
 
 
-def test_a_wide_operation_always_has_its_prefix() -> None:
-    assert encode(ADD._replace(prefixes=W), (7, 6), 0)[0] == bytes.fromhex("48 01 f7")
+def test_needless_prefixes_are_dropped_and_holes_move_up() -> None:
+    add = variant("40 81 c0 00000000", Field(0, 1 << 16, 1), prefixes=(0,), holes=(Hole(3, 4, 1, 0),))
+    assert expand(add, (6,)) == (bytes.fromhex("81 c6 00000000"), (Hole(2, 4, 1, 0),))
+    assert expand(add, (9,)) == (bytes.fromhex("41 81 c1 00000000"), (Hole(3, 4, 1, 0),))
 
 
-def test_a_small_immediate_takes_one_byte() -> None:
-    assert encode(ADD_IMMEDIATE, (7,), 0) == (bytes.fromhex("81 c7 00 00 00 00"), [(2, HOLE_32, 1, 0)])
-    assert encode(ADD_IMMEDIATE, (7,), 0b10) == (bytes.fromhex("83 c7 00"), [(2, HOLE_8, 1, 0)])
+def test_a_long_vector_prefix_becomes_a_short_one() -> None:
+    add = variant("c4 e1 79 fe c0", Field(0, 1 << 32, 0x20 << 8), prefixes=(0,))
+    assert expand(add, (3,))[0] == bytes.fromhex("c5 f9 fe c3")
+    assert expand(add, (11,))[0] == bytes.fromhex("c4 c1 79 fe c3")
 
 
-@pytest.mark.parametrize(
-    ("base", "code"),
-    [(7, "8b 5f 00"), (5, "8b 5d 00"), (13, "41 8b 5d 00"), (12, "41 8b 5c 24 00"), (4, "8b 5c 24 00")],
-)
-def test_every_register_can_be_a_base(base: int, code: str) -> None:
-    assert encode(LOAD, (base, 0, 0, 3), 0b10000)[0] == bytes.fromhex(code)
-
-
-def test_an_address_without_displacement_needs_one_only_for_rbp_and_r13() -> None:
-    plain = LOAD._replace(displacement_hole=NONE)
-    assert encode(plain, (7, 0, 0, 3), 0)[0] == bytes.fromhex("8b 1f")
-    assert encode(plain, (13, 0, 0, 3), 0)[0] == bytes.fromhex("41 8b 5d 00")
-
-
-def test_short_jumps_stay_inside_and_far_ones_are_holes() -> None:
-    code, holes = expand((jump(4, 2), ADD, jump(5, TAKEN), jump(12, TRAP + 3)), (7, 6), 0)
-    assert code[:2] == bytes.fromhex("74 02")
-    assert holes == (Hole(6, HOLE_TAKEN, 0, -4), Hole(12, HOLE_TRAP, 3, -4))
-
-
-def test_a_jump_to_the_end_goes_past_the_last_instruction() -> None:
-    assert expand((jump(4, 2), ADD), (7, 6), 0)[0] == bytes.fromhex("74 02 01 f7")
-
-
-def test_every_instruction_of_the_libraries_decodes_to_itself_with_any_registers(
-    libraries: dict[str, TemplateLibrary],
+@pytest.mark.parametrize("level", ["amd64_v3", "amd64"])
+def test_what_is_stored_for_every_template_gives_the_encoder_s_code(
+    level: str, libraries: dict[str, TemplateLibrary], lifted: dict[str, tuple[list[Template], list[bytes]]]
 ) -> None:
-    rng = random.Random(1)
-    for library in libraries.values():
-        distinct = {instruction for number in range(len(library.keys)) for instruction in library.instructions(number)}
-        for instruction in distinct:
-            if instruction.mode == JUMP:
+    rng = random.Random(level)
+    library = libraries[level]
+    longer = 0
+    for number, template in enumerate(lifted[level][0]):
+        for files in (GENERAL, VECTOR) * 3:
+            registers = [rng.choice([register for register in files if register not in (4, 12)]) for _ in range(4)]
+            small = rng.getrandbits(5) & shrinkable(template)
+            a, b, c, d = registers
+            code, holes = library.code(number, d, a, b, c, small)
+            shortest = assemble(template.instructions, registers, small)
+            if code == shortest.code:
+                assert holes == shortest.holes
                 continue
-            registers = [rng.choice((1, 3, 5, 6, 7, 8, 9, 10, 11, 13, 15)) for _ in range(4)]
-            small = rng.getrandbits(8)
-            code, holes = encode(instruction, registers, small)
-            found = decode(code, 0)
-            assert found.length == len(code)
-            _same(instruction, found.instruction, registers)
-            assert len(holes) == (instruction.displacement_hole != NONE) + (instruction.immediate_hole != NONE)
-
-
-def _same(stored: Instruction, found: Instruction, registers: list[int]) -> None:
-    """Compares fields, those of operands as the registers given; opcodes apart that a small immediate changes."""
-    shrunk = {0x83: 0x81, 0x6B: 0x69}
-    assert shrunk.get(found.opcode, found.opcode) == shrunk.get(stored.opcode, stored.opcode)
-    assert (found.prefixes, found.map, found.mode) == (stored.prefixes, stored.map, stored.mode)
-    for field in ("reg", "base", "index_register", "vector", "fourth"):
-        expected = getattr(stored, field)
-        if OPERAND <= expected < NONE:
-            expected = registers[expected - OPERAND]
-        assert getattr(found, field) == expected, field
-    if stored.mode in (MEMORY, INDEXED) and stored.index_register != NONE:
-        assert found.scale == stored.scale
+            # A prefix stays where only some byte registers need it, and where jumps inside count on it.
+            longer += 1
+            assert len(shortest.code) < len(code)
+            assert [hole[1:] for hole in holes] == [hole[1:] for hole in shortest.holes]
+    assert longer < len(lifted[level][0])

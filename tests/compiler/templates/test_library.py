@@ -10,25 +10,28 @@ import pytest
 
 from wasmine.compiler.semantics import meanings
 from wasmine.compiler.templates import library
+from wasmine.compiler.templates.encode import VEX
 from wasmine.compiler.templates.forms import shapes
 from wasmine.compiler.templates.library import TemplateLibrary, accepts_immediate, pack, packed
 from wasmine.compiler.templates.lift import Template
+from wasmine.compiler.templates.prepare import prepare
 from wasmine.compiler.templates.show import show
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_what_is_packed_is_found_again(libraries: dict[str, TemplateLibrary]) -> None:
-    original = libraries["amd64"]
-    numbers = (3, 400, 1700)
-    templates = [Template(original.keys[n], original.instructions(n), original.hazards(n)) for n in numbers]
+Lifted = dict[str, tuple[list[Template], list[bytes]]]
+
+
+def test_what_is_packed_is_found_again(lifted: Lifted) -> None:
+    templates = [(template, prepare(template)) for template in lifted["amd64"][0][::97]]
     again = TemplateLibrary(pack(templates, [b"12345678", b"", b"1234"]))
-    assert again.keys == [original.keys[number] for number in numbers]
+    assert again.keys == [template.key for template, _ in templates]
     assert again.constants == (b"12345678", b"", b"1234")
-    for number, template in enumerate(templates):
-        assert again.instructions(number) == template.instructions
+    for number, (template, prepared) in enumerate(templates):
         assert again.hazards(number) == template.hazards
+        assert tuple(again._unpack(number).values()) == prepared.variants
 
 
 def test_a_file_of_another_version_is_refused() -> None:
@@ -46,22 +49,16 @@ def test_both_levels_have_every_template(libraries: dict[str, TemplateLibrary]) 
     assert libraries["amd64_v3"].keys == libraries["amd64"].keys == keys
 
 
-def test_the_same_source_gives_the_same_bytes(libraries: dict[str, TemplateLibrary]) -> None:
-    from wasmine.compiler.templates.build import LEVELS, build_level
-
-    again = TemplateLibrary(build_level(LEVELS[1]))
-    first = libraries["amd64"]
-    assert again.keys == first.keys
-    assert again.constants == first.constants
-    assert all(again.instructions(number) == first.instructions(number) for number in range(len(first.keys)))
+def test_the_same_source_gives_the_same_bytes(libraries: dict[str, TemplateLibrary], lifted: Lifted) -> None:
+    for level, (templates, constants) in lifted.items():
+        again = pack([(template, prepare(template)) for template in templates], constants)
+        assert again == libraries[level]._data
 
 
-def test_plain_processors_get_no_vex_prefix(libraries: dict[str, TemplateLibrary]) -> None:
-    from wasmine.compiler.templates.expand import VEX
-
+def test_plain_processors_get_no_vex_prefix(lifted: Lifted) -> None:
     plain, new = (
-        sum(1 for number in range(len(found.keys)) for i in found.instructions(number) if i.prefixes & VEX)
-        for found in (libraries["amd64"], libraries["amd64_v3"])
+        sum(1 for template in lifted[level][0] for i in template.instructions if i.prefixes & VEX)
+        for level in ("amd64", "amd64_v3")
     )
     assert plain == 0
     assert new > 1000

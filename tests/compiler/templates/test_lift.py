@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from wasmine.compiler.semantics import meanings
-from wasmine.compiler.templates.expand import JUMP, TAKEN, TRAP
+from wasmine.compiler.templates.encode import JUMP, TAKEN, TRAP
 from wasmine.compiler.templates.forms import IMMEDIATES, Shape, magic
 from wasmine.compiler.templates.lift import LiftError, Template, lift
 from wasmine.compiler.templates.object import Function, Relocation

@@ -14,6 +14,7 @@ from wasmine.compiler.templates import library
 from wasmine.compiler.templates.forms import MODULE_PREAMBLE, Shape, TemplateBuilder, shapes
 from wasmine.compiler.templates.lift import LiftError, Template, lift
 from wasmine.compiler.templates.object import ObjectFile, read_object
+from wasmine.compiler.templates.prepare import prepare
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,13 +53,18 @@ def build(directory: Path) -> list[Path]:
 
 def build_level(level: Level) -> bytes:
     """The library of one level, as it is stored."""
+    templates, constants = lift_level(level)
+    return library.pack([(template, prepare(template)) for template in templates], constants)
+
+
+def lift_level(level: Level) -> tuple[list[Template], list[bytes]]:
+    """The templates of one level and the constants they refer to."""
     known = meanings()
     wanted = list(shapes(known))
     keys = [shape.key for shape in wanted]
     if len(set(keys)) != len(keys):
         raise LiftError("two templates have the same key")
-    templates, constants = _lift_all(wanted, known, _compile(wanted, known, level))
-    return library.pack(templates, constants)
+    return _lift_all(wanted, known, _compile(wanted, known, level))
 
 
 def _variants(shape: Shape) -> int:

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import sys
-from array import array
 from pathlib import Path
 from struct import Struct
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from wasmine.compiler.templates.expand import Hole, Instruction, expand
+from wasmine.compiler.templates.expand import Field, Hole, Variant, expand
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from wasmine.compiler.templates.lift import Template
+    from wasmine.compiler.templates.prepare import Prepared
 
 LEVELS: Final = ("amd64_v3", "amd64")
 """The libraries there are: for x86-64-v3 (AVX2, BMI), and for x86-64 with SSE4.1 and POPCNT."""
 
 _MAGIC: Final = b"wasmine templates 1\n"
-_INSTRUCTION: Final = Struct("<10BiBqBBB")
 _COUNTS: Final = Struct("<III")
+_TEMPLATE: Final = Struct("<IHBB")
+_VARIANT: Final = Struct("<BBBB")
+_HOLE: Final = Struct("<BBBb")
 
 
 class Code(NamedTuple):
@@ -33,13 +34,24 @@ class Code(NamedTuple):
 class TemplateLibrary:
     """The templates for one kind of processor.
 
-    `numbers[key]` is a template's number, `code(number, ...)` its code with registers filled in. Instructions are
-    unpacked when a template is first used; what was filled in is kept in `codes`, for whoever cannot afford a call:
+    `numbers[key]` is a template's number, `code(number, ...)` its code with registers filled in. A template is unpacked
+    when it is first used; what was filled in is kept in `codes`, for whoever cannot afford a call:
     `codes[packed(number, ...)]` never fails either.
     """
 
     def __init__(self, data: bytes) -> None:
-        self.keys, self._starts, self._hazards, self.constants, self._instructions = unpack(data)
+        if not data.startswith(_MAGIC):
+            raise ValueError("not a template library of this version: build it again")
+        self._data = data
+        at = len(_MAGIC)
+        length, count, constants = _COUNTS.unpack_from(data, at)
+        at += _COUNTS.size
+        self.keys = data[at : at + length].decode().split("\n")
+        at += length
+        self._templates = tuple(_TEMPLATE.iter_unpack(data[at : at + _TEMPLATE.size * count]))
+        at += _TEMPLATE.size * count
+        self.constants = tuple(_constants(data, at, constants))
+        self._variants: dict[int, dict[int, Variant]] = {}
         self._numbers: dict[str, int] | None = None
         self.codes = Codes(self)
 
@@ -50,15 +62,10 @@ class TemplateLibrary:
             self._numbers = dict(zip(self.keys, range(len(self.keys)), strict=True))
         return self._numbers
 
-    def instructions(self, number: int) -> tuple[Instruction, ...]:
-        """The instructions of a template, their fields open."""
-        start, end = self._starts[number], self._starts[number + 1]
-        size = _INSTRUCTION.size
-        return tuple(map(Instruction._make, _INSTRUCTION.iter_unpack(self._instructions[start * size : end * size])))
-
     def hazards(self, number: int) -> int:
         """Which operands must not share a register: bit 4 * w + o if operand w is written before o is last read."""
-        return self._hazards[number]
+        hazards: int = self._templates[number][1]
+        return hazards
 
     def code(self, number: int, d: int = 0, a: int = 0, b: int = 0, c: int = 0, small: int = 0) -> Code:
         """A template's code with these registers for its operands.
@@ -66,6 +73,29 @@ class TemplateLibrary:
         Bit n of `small` promises that value n lies between SMALL_MIN and SMALL_MAX, so that a byte may hold it.
         """
         return self.codes[packed(number, d, a, b, c, small)]
+
+    def variant(self, number: int, small: int, registers: Sequence[int]) -> Variant:
+        """The variant of a template for these registers and promises about its values."""
+        _, _, shrinkable, bases = self._templates[number]
+        choice = small & shrinkable
+        if bases:
+            # An address in rbp (or r13) alone has a displacement, be it 0.
+            for operand in range(4):
+                if bases >> operand & 1 and registers[operand] & 7 == 5:
+                    choice |= 256 << operand
+        variants = self._variants.get(number)
+        if variants is None:
+            variants = self._variants[number] = self._unpack(number)
+        return variants[choice]
+
+    def _unpack(self, number: int) -> dict[int, Variant]:
+        """The variants of a template by what distinguishes them."""
+        at, _, shrinkable, bases = self._templates[number]
+        found = {}
+        for small in subsets(shrinkable):
+            for padded in subsets(bases):
+                found[small | padded << 8], at = _unpack_variant(self._data, at)
+        return found
 
 
 def packed(number: int, d: int = 0, a: int = 0, b: int = 0, c: int = 0, small: int = 0) -> int:
@@ -82,8 +112,8 @@ class Codes(dict[int, Code]):
 
     def __missing__(self, key: int) -> Code:
         registers = (key >> 8 & 15, key >> 4 & 15, key & 15, key >> 12 & 15)
-        instructions = self._library.instructions(key >> 24)
-        code = self[key] = Code(*expand(instructions, registers, key >> 16 & 255))
+        variant = self._library.variant(key >> 24, key >> 16 & 255, registers)
+        code = self[key] = Code(*expand(variant, registers))
         return code
 
 
@@ -111,53 +141,74 @@ def load(level: str) -> TemplateLibrary | None:
     return TemplateLibrary(data)
 
 
-# The file, which a wheel compresses: the magic line, three counts (bytes of keys, templates, constants), the keys, one
-# per line, then for each template the number of its first instruction (4 bytes, one more for the end) and its hazards
-# (2 bytes), the constants, each as its length and its bytes, and the instructions.
+# ---------------------------------------------------------------------------------------------------- the file
+
+# The magic line; three counts (bytes of keys, templates, constants); the keys, one per line; for each template where its
+# variants start in the file, its hazards, its shrinkable values and its bare bases; the constants, each as its length and
+# its bytes; the variants. A wheel compresses all this.
 
 
-def pack(templates: Sequence[Template], constants: Sequence[bytes]) -> bytes:
+def pack(templates: Sequence[tuple[Template, Prepared]], constants: Sequence[bytes]) -> bytes:
     """A library as it is stored."""
-    keys = "\n".join(template.key for template in templates).encode()
-    starts = [0]
-    for template in templates:
-        starts.append(starts[-1] + len(template.instructions))
-    body = b"".join(
+    keys = "\n".join(template.key for template, _ in templates).encode()
+    stored = b"".join(bytes((len(constant),)) + constant for constant in constants)
+    head = _MAGIC + _COUNTS.pack(len(keys), len(templates), len(constants)) + keys
+    at = len(head) + _TEMPLATE.size * len(templates) + len(stored)
+    table, bodies = [], []
+    for template, prepared in templates:
+        table.append(_TEMPLATE.pack(at, template.hazards, prepared.shrinkable, prepared.bases))
+        for variant in prepared.variants:
+            bodies.append(_pack_variant(variant))
+            at += len(bodies[-1])
+    return b"".join((head, *table, stored, *bodies))
+
+
+def _pack_variant(variant: Variant) -> bytes:
+    code, length, fields, prefixes, holes = variant
+    return b"".join(
         (
-            _COUNTS.pack(len(keys), len(templates), len(constants)),
-            keys,
-            b"".join(start.to_bytes(4, "little") for start in starts),
-            b"".join(template.hazards.to_bytes(2, "little") for template in templates),
-            b"".join(bytes((len(constant),)) + constant for constant in constants),
-            b"".join(_INSTRUCTION.pack(*instruction) for t in templates for instruction in t.instructions),
+            _VARIANT.pack(length, len(fields), len(prefixes), len(holes)),
+            code.to_bytes(length, "little"),
+            *(
+                bytes((operand,)) + low.to_bytes(length, "little") + high.to_bytes(length, "little")
+                for operand, low, high in fields
+            ),
+            bytes(prefixes),
+            *(_HOLE.pack(*hole) for hole in holes),
         )
     )
-    return _MAGIC + body
 
 
-def unpack(data: bytes) -> tuple[list[str], Sequence[int], Sequence[int], tuple[bytes, ...], bytes]:
-    """Keys, starts, hazards, constants and packed instructions of a stored library; ValueError if it is none."""
-    if not data.startswith(_MAGIC):
-        raise ValueError("not a template library of this version: build it again")
-    body = data[len(_MAGIC) :]
-    length, count, constant_count = _COUNTS.unpack_from(body)
-    at = _COUNTS.size
-    keys = body[at : at + length].decode().split("\n")
+def _unpack_variant(data: bytes, at: int) -> tuple[Variant, int]:
+    """The variant that starts at `at`, and where it ends."""
+    length, field_count, prefix_count, hole_count = _VARIANT.unpack_from(data, at)
+    at += _VARIANT.size
+    number = int.from_bytes
+    code = number(data[at : at + length], "little")
     at += length
-    starts = _array("I", body[at : at + 4 * count + 4])
-    at += 4 * count + 4
-    hazards = _array("H", body[at : at + 2 * count])
-    at += 2 * count
-    constants = []
-    for _ in range(constant_count):
-        size = body[at]
-        constants.append(body[at + 1 : at + 1 + size])
-        at += 1 + size
-    return keys, starts, hazards, tuple(constants), body[at:]
+    fields = []
+    for _ in range(field_count):
+        middle, end = at + 1 + length, at + 1 + 2 * length
+        fields.append(Field(data[at], number(data[at + 1 : middle], "little"), number(data[middle:end], "little")))
+        at = end
+    prefixes = tuple(data[at : at + prefix_count])
+    at += prefix_count
+    end = at + _HOLE.size * hole_count
+    holes = tuple(map(Hole._make, _HOLE.iter_unpack(data[at:end])))
+    return Variant(code, length, tuple(fields), prefixes, holes), end
 
 
-def _array(code: str, data: bytes) -> array[int]:
-    numbers = array(code, data)
-    if sys.byteorder == "big":
-        numbers.byteswap()
-    return numbers
+def _constants(data: bytes, at: int, count: int) -> Iterator[bytes]:
+    for _ in range(count):
+        yield data[at + 1 : at + 1 + data[at]]
+        at += 1 + data[at]
+
+
+def subsets(bits: int) -> Iterator[int]:
+    """Every subset of some bits, in ascending order."""
+    subset = 0
+    while True:
+        yield subset
+        if subset == bits:
+            return
+        subset = subset - bits & bits

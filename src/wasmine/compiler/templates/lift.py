@@ -12,11 +12,10 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from wasmine.compiler.templates.decode import Access, Decoded, decode
-from wasmine.compiler.templates.expand import (
+from wasmine.compiler.templates.encode import (
     JUMP,
     LOCK,
     NEGATED,
-    OFFSET,
     OPERAND,
     POOL_CONSTANT,
     POOL_OPERAND,
@@ -26,6 +25,7 @@ from wasmine.compiler.templates.expand import (
     Instruction,
     encode,
 )
+from wasmine.compiler.templates.expand import OFFSET
 from wasmine.compiler.templates.forms import (
     COUNTS,
     IMMEDIATES,
@@ -181,7 +181,7 @@ def _with_operands(instruction: Instruction, accesses: tuple[Access, ...]) -> In
 
 def _check_encoding(decoded: Decoded) -> None:
     """The encoder must make of the instruction something that decodes to the same, and no longer than LLVM's."""
-    code, _ = encode(decoded.instruction, (), 0)
+    code, *_ = encode(decoded.instruction, (), 0)
     again = decode(code, 0)
     if again.instruction != decoded.instruction or len(code) > decoded.length:
         raise LiftError(f"encodes to {code.hex()}, which decodes to {again.instruction}, not {decoded.instruction}")
