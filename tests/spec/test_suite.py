@@ -1,33 +1,20 @@
-"""The official test suite of the specification, every script on every engine.
-
-The suite is not part of this project: it is looked for in `../shared/spectest`, or where WASMINE_SPECTEST says.
-"""
+"""Every script of the official suite, on every engine."""
 
 from __future__ import annotations
 
 import json
-import os
-from pathlib import Path
 
 import pytest
+from suite import SUITE, each_script, needs_suite
 
 from wasmine.runtime.runtime import ENGINES
 from wasmine.script import run_script
 from wasmine.script.suite import void_lines
 
-PROJECT = Path(__file__).parents[2]
-SUITE = Path(os.environ.get("WASMINE_SPECTEST") or PROJECT.parent / "shared" / "spectest")
-SCRIPTS = sorted(path.relative_to(SUITE).as_posix() for path in SUITE.rglob("*.wast"))
 
-pytestmark = pytest.mark.skipif(
-    not SCRIPTS,
-    reason="the official suite is not here: put the .wast files of github.com/WebAssembly/testsuite into "
-    "../shared/spectest, or name their folder in WASMINE_SPECTEST",
-)
-
-
+@needs_suite
 @pytest.mark.parametrize("engine", [engine for engine in ENGINES if engine != "auto"])
-@pytest.mark.parametrize("name", SCRIPTS or ["no script"])
+@each_script
 def test_every_command_of_a_script_passes(name: str, engine: str) -> None:
     void = void_lines(SUITE / name)
 

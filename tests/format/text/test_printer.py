@@ -10,11 +10,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from wasmine.errors import ValidationError
+from wasmine.format.instructions import INSTRUCTIONS
 from wasmine.format.module import CustomSection, ModuleSyntax, Names, Section
 from wasmine.format.names import read_names, write_names
 from wasmine.format.reader import read
 from wasmine.format.text import parse_module, print_lines, print_module
+from wasmine.format.text.printer_body import BodyPrinter
 from wasmine.format.text.printer_literals import print_bytes, print_f32, print_f64, print_identifier, print_name
+from wasmine.format.text.printer_names import Scope
 from wasmine.format.writer import write
 
 MODULES = {
@@ -421,6 +424,13 @@ def test_a_skeleton_has_no_bodies_and_no_contents() -> None:
         )
         """
     )
+
+
+@pytest.mark.parametrize("folded", [True, False], ids=["folded", "flat"])
+def test_every_instruction_has_a_printer(folded: bool) -> None:
+    printer = BodyPrinter(Scope(ModuleSyntax(), Names()), folded=folded)
+
+    assert all(callable(printer.handler(instruction)) for instruction in INSTRUCTIONS)
 
 
 def test_lines_come_one_by_one() -> None:

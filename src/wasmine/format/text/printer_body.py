@@ -7,6 +7,7 @@ value each; otherwise everything stays in order, flat.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from wasmine.format.instructions import INSTRUCTIONS, SLOTS
@@ -132,7 +133,12 @@ class BodyPrinter:
         self._blocks = 0
         self._bound: dict[str, list[int]] = {}  # positions of the open frames with a label, innermost last
         self._nodes: list[Node] = []
-        self.handlers: Sequence[Handler] = self._make_handlers()
+        self._control = self._control_handlers()
+        self._immediates = self._immediate_printers()
+        self._variable = self._variable_arities()
+        self.handlers: list[Handler] = [_ignore] * SLOTS
+        for instruction in INSTRUCTIONS:
+            self.handlers[instruction.slot] = partial(self._print_first, instruction)
 
     def begin(self, position: Callable[[], int]) -> None:
         """Nothing: the text has no positions."""
@@ -229,22 +235,19 @@ class BodyPrinter:
 
     # Instructions
 
-    def _make_handlers(self) -> list[Handler]:
-        handlers: list[Handler] = [_ignore] * SLOTS
-        control = self._control_handlers()
-        immediates = self._immediate_printers()
-        arities = self._variable_arities()
-        for instruction in INSTRUCTIONS:
-            name = instruction.name
-            handlers[instruction.slot] = control.get(name) or self._plain_handler(
-                instruction, immediates[tuple(kind for kind, _ in instruction.immediates)], arities.get(name)
-            )
-        return handlers
+    def handler(self, instruction: Instruction) -> Handler:
+        """What prints an instruction, given its immediates."""
+        return self._control.get(instruction.name) or self._plain_handler(instruction)
 
-    def _plain_handler(
-        self, instruction: Instruction, immediates: Callable[..., str], variable: Callable[..., Arity] | None
-    ) -> Handler:
+    def _print_first(self, instruction: Instruction, *arguments: object) -> None:
+        # Most modules use few of the instructions.
+        handler = self.handlers[instruction.slot] = self.handler(instruction)
+        handler(*arguments)
+
+    def _plain_handler(self, instruction: Instruction) -> Handler:
         place, name = self._place, instruction.name
+        immediates = self._immediates[tuple(kind for kind, _ in instruction.immediates)]
+        variable = self._variable.get(name)
         if variable is not None:
 
             def by_context(*arguments: object) -> None:
