@@ -13,7 +13,7 @@ import pytest
 
 from wasmine.wasi import WASI, Errno, WasiError
 from wasmine.wasi.layout import EVENT, FDSTAT, FILESTAT, EventType, Filetype, FstFlags, OFlags
-from wasmine.wasi.rights import DIRECTORY, FILE
+from wasmine.wasi.rights import DIRECTORY, FILE, WRITING
 
 ALL_RIGHTS = DIRECTORY | FILE
 ROOT = 3  # the first mount
@@ -199,11 +199,13 @@ class Guest:
         fdflags: int = 0,
         follow: bool = True,
     ) -> int:
+        if oflags & OFlags.DIRECTORY:
+            rights &= ~WRITING
         self.call("path_open", at, int(follow), *self.text(path), oflags, rights, inheriting, fdflags, 0)
         return self.u32()
 
     def open_to_read(self, path: str, at: int = ROOT) -> int:
-        return self.open(path, at=at, rights=ALL_RIGHTS & ~0b1_0100_0001 & ~(1 << 22))
+        return self.open(path, at=at, rights=ALL_RIGHTS & ~WRITING)
 
     def create(self, path: str, data: bytes = b"", at: int = ROOT) -> int:
         fd = self.open(path, OFlags.CREAT | OFlags.TRUNC, at=at)

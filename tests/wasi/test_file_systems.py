@@ -144,6 +144,8 @@ def test_a_file_is_no_directory_and_a_directory_no_file(guest: Guest) -> None:
         guest.stat("file/")
     with fails(Errno.ISDIR):
         guest.open("dir", OFlags.TRUNC)
+    with fails(Errno.ISDIR):
+        guest.call("path_open", ROOT, 1, *guest.text("dir"), OFlags.DIRECTORY, ALL_RIGHTS, 0, 0, 0)
     with fails(Errno.ISDIR, Errno.EXIST):
         guest.open("dir", OFlags.CREAT | OFlags.EXCL)
     with fails(Errno.ISDIR):

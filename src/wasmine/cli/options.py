@@ -6,7 +6,6 @@ none, or after `--`: what follows a program's name belongs to the program.
 
 from __future__ import annotations
 
-import textwrap
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -133,6 +132,8 @@ def usage(command: Command) -> str:
 
 def help_text(command: Command) -> str:
     """The help of a command."""
+    import textwrap
+
     lines = [usage(command), "", command.summary + "."]
     if command.flags:
         lines.append("")

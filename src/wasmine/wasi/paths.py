@@ -142,20 +142,13 @@ def _open(
     """Open what is at a place: a directory if it is one, unless that was to be written."""
     mode = _mode(parent, oflags, base)
     if not place.name or place.slash or oflags & OFlags.DIRECTORY:
-        if oflags & OFlags.CREAT and not oflags & OFlags.DIRECTORY:
-            _refuse_creation(place, oflags)
-        if mode & (Open.WRITE | Open.TRUNCATE) and not oflags & OFlags.DIRECTORY:
-            place.stat()
-            raise WasiError(Errno.ISDIR)
-        return _open_directory(parent, place, base, inheriting, fdflags)
+        return _open_directory(parent, place, mode, base, inheriting, fdflags)
     try:
         file = place.directory.open_file(place.name, mode)
     except OSError as error:
         if error.errno != errno.EISDIR and not isinstance(error, IsADirectoryError):
             raise
-        if mode & ~Open.READ:
-            raise WasiError(Errno.ISDIR) from None
-        return _open_directory(parent, place, base, inheriting, fdflags)
+        return _open_directory(parent, place, mode, base, inheriting, fdflags)
     granted, handed_on = derive(parent, base, inheriting, directory=False)
     return OpenFile(file, granted, handed_on, fdflags, system.waiting, system.quota.file_bytes)
 
@@ -177,19 +170,18 @@ def _mode(parent: OpenDirectory, oflags: int, base: int) -> Open:
     return mode
 
 
-def _refuse_creation(place: Place, oflags: int) -> None:
-    """A path that only a directory can have cannot be created by opening; what it names may exist."""
-    if oflags & OFlags.EXCL:
-        place.stat()
-        raise WasiError(Errno.EXIST)
+def _open_directory(
+    parent: OpenDirectory, place: Place, mode: Open, base: int, inheriting: int, fdflags: int
+) -> OpenDirectory:
+    """Open a directory. ISDIR if it was to be written or created, as in POSIX."""
     try:
-        place.stat()
+        found = place.stat()
     except FileNotFoundError:
-        raise WasiError(Errno.ISDIR) from None
-    raise WasiError(Errno.ISDIR)
-
-
-def _open_directory(parent: OpenDirectory, place: Place, base: int, inheriting: int, fdflags: int) -> OpenDirectory:
+        if mode & Open.CREATE:
+            raise WasiError(Errno.ISDIR) from None  # a path with a slash at the end
+        raise
+    if found.filetype is Filetype.DIRECTORY and mode & ~Open.READ:
+        raise WasiError(Errno.EXIST if mode & Open.EXCLUSIVE else Errno.ISDIR)
     directory = place.directory.open_directory(place.name) if place.name else place.directory.duplicate()
     granted, handed_on = derive(parent, base, inheriting, directory=True)
     return OpenDirectory(directory, granted, handed_on, fdflags)
