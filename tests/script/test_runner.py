@@ -260,6 +260,13 @@ def test_threads_share_what_they_name_and_their_assertions_count(run: Run) -> No
     assert report.passed == 7
 
 
+def test_a_thread_that_nobody_waits_for_counts_all_the_same(run: Run) -> None:
+    report = run('(module $M)\n(thread $T (shared (module $M))\n  (assert_invalid (module) ""))')
+
+    assert failures(report) == [3]
+    assert report.passed == 2
+
+
 def test_a_void_command_is_skipped_with_the_reason(run: Run) -> None:
     report = run('(module)\n(assert_invalid (module) "")', void={2: "overtaken"})
 
@@ -293,3 +300,5 @@ def test_commands_on_a_module_that_failed_are_skipped(run: Run) -> None:
 def test_what_is_no_script_is_a_failure(run: Run, tmp_path: Path) -> None:
     assert failures(run("(module)\n(nonsense)")) == [2]
     assert "cannot read" in run_script(tmp_path / "missing.wast").failures[0].text
+    (tmp_path / "latin.wast").write_bytes(b"(module)\n;; \xff\n")
+    assert run_script(tmp_path / "latin.wast").failures == [Remark(2, "not a script: malformed UTF-8 encoding")]

@@ -33,9 +33,10 @@ class Report:
 
     def lines(self) -> list[str]:
         """The summary, then a line for each failure and each skipped command."""
+        failures = sorted(self.failures, key=lambda failure: failure.line)
         return [
             self.summary,
-            *(f"  {self.name}:{failure.line}: {failure.text}" for failure in self.failures),
+            *(f"  {self.name}:{failure.line}: {failure.text}" for failure in failures),
             *(f"  {self.name}:{skip.line}: skipped: {skip.text}" for skip in self.skips),
         ]
 

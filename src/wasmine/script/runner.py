@@ -55,12 +55,16 @@ def run_script(
     """
     report = Report(name or str(path))
     try:
-        text = Path(path).read_bytes().decode("utf-8", "surrogateescape")
+        data = Path(path).read_bytes()
+        text = data.decode()
     except OSError as error:
         report.failures.append(Remark(1, f"cannot read the file: {error.strerror}"))
-        return report
-    with Runtime(engine, features=features) as runtime:
-        _Session(runtime, spectest(runtime), report, void or {}).run_text(text)
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        report.failures.append(Remark(line, "not a script: malformed UTF-8 encoding"))
+    else:
+        with Runtime(engine, features=features) as runtime:
+            _Session(runtime, spectest(runtime), report, void or {}).run_text(text)
     return report
 
 
@@ -92,10 +96,13 @@ class _Session:
         try:
             commands.extend(script.parse_script(text))  # what comes before an error is there
         except DecodeError as error:
-            self.run(commands)
             self._report.failures.append(Remark(error.line or 1, f"not a script: {error.reason}"))
-        else:
-            self.run(commands)
+        self.run(commands)
+        for id in list(self._threads):  # nobody has waited for them, but their assertions count
+            try:
+                self._join(id)
+            except _Failed as failed:
+                self._report.failures.append(Remark(commands[-1].line, str(failed)))
 
     def run(self, commands: Sequence[script.Command]) -> None:
         """Run commands in order; each counts as passed, failed or skipped."""
@@ -108,9 +115,8 @@ class _Session:
                 self._report.skips.append(Remark(command.line, str(skipped)))
             except _Failed as failed:
                 self._report.failures.append(Remark(command.line, f"{keyword}: {failed}"))
-            except (
-                Exception
-            ) as error:  # whatever an engine does wrong is this command's failure, not the end of the run
+            except Exception as error:
+                # Whatever an engine does wrong is this command's failure and not the end of the run.
                 self._report.failures.append(Remark(command.line, f"{keyword}: {_describe(error)}"))
             else:
                 self._report.passed += 1
@@ -240,10 +246,13 @@ class _Session:
     def _wait(self, command: script.Wait) -> None:
         if command.thread not in self._threads:
             raise _Failed(f"there is no thread ${command.thread}")
-        thread, report = self._threads.pop(command.thread)
+        self._join(command.thread)
+
+    def _join(self, id: str) -> None:
+        thread, report = self._threads.pop(id)
         thread.join(PATIENCE)
         if thread.is_alive():
-            raise _Failed(f"thread ${command.thread} did not end in {PATIENCE:g} seconds")
+            raise _Failed(f"thread ${id} did not end in {PATIENCE:g} seconds")
         self._report.add(report)
 
 
