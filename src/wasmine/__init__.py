@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from wasmine.runtime.runtime import Runtime
     from wasmine.runtime.table import Table
     from wasmine.runtime.tag import Tag
+    from wasmine.wasi.program import DEVNULL, PIPE, STDOUT, CompletedProgram, ProgramFailed, run
 
 # Where each public name lives: loaded on first use, so that `import wasmine` costs next to nothing.
 _HOMES = {
@@ -68,11 +69,16 @@ _HOMES = {
     "wasmine.runtime.runtime": ("Runtime",),
     "wasmine.runtime.table": ("Table",),
     "wasmine.runtime.tag": ("Tag",),
+    "wasmine.wasi.program": ("DEVNULL", "PIPE", "STDOUT", "CompletedProgram", "ProgramFailed", "run"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "DEVNULL",
+    "PIPE",
+    "STDOUT",
     "Caller",
+    "CompletedProgram",
     "DecodeError",
     "Exit",
     "Exports",
@@ -89,6 +95,7 @@ __all__ = [
     "MemoryType",
     "Module",
     "OutOfFuel",
+    "ProgramFailed",
     "Runtime",
     "Table",
     "TableType",
@@ -108,11 +115,15 @@ __all__ = [
     "funcref",
     "i32",
     "i64",
+    "run",
     "v128",
+    "wasi",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "wasi":  # so that `import wasmine` is enough for `wasmine.wasi.WASI`
+        return importlib.import_module("wasmine.wasi")
     home = _HOME.get(name)
     if home is None:
         raise AttributeError(f"module 'wasmine' has no attribute {name!r}")
@@ -122,4 +133,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOME})
+    return sorted({*globals(), *_HOME, "wasi"})
