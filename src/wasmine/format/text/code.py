@@ -229,7 +229,9 @@ class CodeCursor(TypeCursor):
     def _block(self, keyword: str, form: Form, hint: int | None) -> None:
         """Opens a block, whose keyword was accepted."""
         label = self.identifier()
-        name = self.annotated_name("label") or label
+        name = self.annotated_name("label")
+        if name is None:
+            name = label
         code = BY_NAME[keyword].encoding + self._block_type()
         if keyword == "try_table":
             code += self._catches()
