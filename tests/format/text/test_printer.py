@@ -401,6 +401,63 @@ def test_names_that_are_no_identifiers_are_kept_in_annotations() -> None:
     assert read_names(section.data) == names
 
 
+NAMED = """
+    (module
+      (type (func (param i32)))
+      (type (struct (field i32) (field i64)))
+      (import "a" "b" (func (type 0)))
+      (import "a" "g" (global i32))
+      (table 1 funcref)
+      (memory 1)
+      (tag (type 0))
+      (global i32 (i32.const 1))
+      (func (type 0) (local i32 i64)
+        (block (loop (br 1)) (if (local.get 1) (then (br 0))))
+        (call 0 (local.get 0))
+        (drop (struct.get 1 1 (struct.new 1 (i32.const 0) (i64.const 0)))))
+      (func (type 0) (call 1 (local.get 0)) (drop (global.get 0)))
+      (elem func 0 1)
+      (data "x"))
+    """
+a_name = st.sampled_from(["a", "b", "", "a b", "$", '"', "\\", "(;", ";)", "\n", "é", "\u202e", "\x7f", "😀"])
+
+
+def maps(size: int) -> st.SearchStrategy[dict[int, str]]:
+    """Names for some of the first `size` indices."""
+    return st.dictionaries(st.integers(0, size - 1), a_name)
+
+
+def inner(index: int, size: int) -> st.SearchStrategy[dict[int, dict[int, str]]]:
+    """Names for what is inside `index`."""
+    return maps(size).map(lambda names: {index: names} if names else {})
+
+
+@given(
+    st.builds(
+        Names,
+        module=st.none() | a_name,
+        functions=maps(3),
+        types=maps(2),
+        tables=maps(1),
+        memories=maps(1),
+        globals=maps(2),
+        elements=maps(1),
+        data=maps(1),
+        tags=maps(1),
+        locals=inner(1, 3),
+        labels=inner(1, 3),
+        fields=inner(1, 2),
+    ),
+    st.booleans(),
+)
+def test_names_of_every_kind_come_back(names: Names, folded: bool) -> None:
+    back = parse_module(print_module(named(names, NAMED), folded=folded))
+
+    sections = [custom.data for custom in back.customs if custom.name == "name"]
+    assert read_names(b"".join(sections)) == names
+    assert [code.body for code in back.code] == [code.body for code in parse_module(NAMED).code]
+
+
 def test_names_can_be_left_out() -> None:
     text = print_module(parse_module("(module (func $f (local $x i32) (call $f)))"), names=False)
 
