@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import pkgutil
 from struct import Struct
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -133,12 +133,11 @@ def accepts_immediate(name: str, value: int) -> bool:
 
 def load(level: str) -> TemplateLibrary | None:
     """The library of a level, or None where the package was made without."""
-    path = Path(__file__).parent / f"{level}.bin"
     try:
-        data = path.read_bytes()
+        data = pkgutil.get_data(__package__, f"{level}.bin")
     except FileNotFoundError:
         return None
-    return TemplateLibrary(data)
+    return TemplateLibrary(data) if data is not None else None
 
 
 # ---------------------------------------------------------------------------------------------------- the file
