@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from wasmine.format.types import I64, FuncType
+from wasmine.interpreter.lowering import narrowed
 from wasmine.interpreter.operand import NAME, TRAPS, W32, W64
 from wasmine.interpreter.statements import Block, If, Jump, Label, Leave, Loop, Switch
 
@@ -43,6 +44,7 @@ def _blocks(lowering: Lowering) -> dict[str, Handler]:
         frame = lowering.enter("loop", params, results, node, node.label, node.body)
         # Branches back bring any values, whatever is known of the first ones.
         lowering.reset_stack(frame.base, params)
+        frame.loop = lowering.bounds.enter_loop()
 
     def if_(params: Sequence[ValueType], results: Sequence[ValueType], type_index: int | None) -> None:
         operand = stack.pop()
@@ -55,6 +57,8 @@ def _blocks(lowering: Lowering) -> dict[str, Handler]:
         lowering.out.append(wrapper)
         frame = lowering.enter("if", params, results, node, wrapper.label, node.then)
         frame.saved = stack[frame.base :]
+        frame.otherwise = narrowed(frame.bounds, operand, False)
+        lowering.bounds.at = narrowed(frame.bounds, operand, True)
 
     def else_(reachable: bool) -> None:
         frame = lowering.frames[-1]
@@ -63,6 +67,8 @@ def _blocks(lowering: Lowering) -> dict[str, Handler]:
             lowering.fall(frame)
         lowering.out = frame.node.otherwise
         stack[frame.base :] = frame.saved
+        frame.kind = "else"
+        lowering.bounds.at = dict(frame.otherwise)
 
     def end(reachable: bool) -> None:
         frame = lowering.frames[-1]
@@ -75,6 +81,11 @@ def _blocks(lowering: Lowering) -> dict[str, Handler]:
             lowering.fall(frame)
             if isinstance(frame.node, Loop):
                 lowering.out.append(Jump(frame.node.exit))
+        if frame.loop is not None:
+            frame.loop.assigned = frame.assigned
+        if frame.kind == "if" and not reachable and not frame.label.uses:
+            # Only where the condition does not hold does control get here.
+            frame.bounds = frame.otherwise
         lowering.close()
 
     return {"block": block, "loop": loop, "if": if_, "else": else_, "end": end}
@@ -96,9 +107,7 @@ def _branches(lowering: Lowering) -> dict[str, Handler]:
 
     def br_if(depth: int) -> None:
         operand = stack.pop()
-        condition = lowering.condition(operand, len(stack))
-        lowering.before_condition(operand.reads)
-        lowering.out.append(If(condition, lowering.branch(depth)))
+        lowering.branch_if(operand, len(stack), depth)
 
     def br_table(depths: tuple[int, ...]) -> None:
         index = W32.exact(stack.pop(), f"t{len(stack)}")
@@ -128,7 +137,7 @@ def _branches(lowering: Lowering) -> dict[str, Handler]:
 def _make_chain(frames: list[Frame], outermost: int) -> None:
     """Make one chain of the blocks around a switch, up to its outermost target, and of a loop directly around them."""
     inner = len(frames) - 1
-    while frames[inner].kind == "if":
+    while frames[inner].kind in ("if", "else"):
         inner -= 1
     node = frames[inner].node
     if not isinstance(node, Block) or frames[inner].kind != "block":

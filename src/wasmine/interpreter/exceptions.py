@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from wasmine.format.types import FuncType
+from wasmine.interpreter.bounds import without
 from wasmine.interpreter.statements import Block, If, Jump, Label, Leave, Try
 
 if TYPE_CHECKING:
@@ -73,6 +74,8 @@ def _assign(lowering: Lowering, frame: Frame, count: int, package: str, referenc
         moves.append(f"{names}= {package}.values")
     if reference:
         moves.append(f"s{frame.base + count} = {package}")
+    if frame.loop is not None:
+        frame.loop.returns({})
     return [*moves, Jump(frame.label)]
 
 
@@ -124,6 +127,7 @@ def _legacy(lowering: Lowering) -> dict[str, Handler]:
         if reachable:
             lowering.fall(frame)
         frame.kind = "catch"
+        lowering.bounds.at = without(frame.bounds, frame.assigned)
         clauses.count += 1
         noted: Body = [f"h{clauses.number} = {clauses.count}", f"x{clauses.number} = e.package"]
         if types:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from wasmine.interpreter.bounds import Test
 from wasmine.interpreter.operand import CALLS, EXPRESSION, NAME, PRIMARY, TRAPS, W32, W64, Operand, Width, named
 
 if TYPE_CHECKING:
@@ -70,8 +71,22 @@ def _binary_handler(lowering: Lowering, width: Width, build: Binary) -> Handler:
 # ---------------------------------------------------------------------------------------------------- comparisons
 
 
-def _truth(text: str, reads: int) -> Operand:
-    return Operand(text, EXPRESSION, 0, 1, reads, truth=True)
+def _truth(text: str, reads: int, tests: tuple[Test, ...] = ()) -> Operand:
+    return Operand(text, EXPRESSION, 0, 1, reads, truth=True, tests=tests)
+
+
+def _order(symbol: str, a: Operand, b: Operand) -> tuple[Test, ...]:
+    """What a comparison of the Python values says of the locals in it."""
+    if symbol in (">", ">="):
+        a, b, symbol = b, a, _MIRROR[symbol]
+    strict = symbol == "<"
+    tests = []
+    if a.local >= 0:
+        # Where a < b, a is below b's highest value; where not, it is at least b's lowest.
+        tests.append(Test(a.local, (a.low, min(a.high, b.high - strict)), (max(a.low, b.low + (not strict)), a.high)))
+    if b.local >= 0:
+        tests.append(Test(b.local, (max(b.low, a.low + strict), b.high), (b.low, min(b.high, a.high - (not strict)))))
+    return tuple(tests)
 
 
 def _eqz(w: Width, a: Operand, h: int) -> Operand:
@@ -79,7 +94,10 @@ def _eqz(w: Width, a: Operand, h: int) -> Operand:
         return w.constant(not a.low & w.mask)
     if not a.truth and (a.low <= -w.modulus or a.high >= w.modulus):
         a = w.exact(a, f"t{h}")
-    return _truth(f"not {a.factor}", a.reads)
+    tests = tuple(Test(test.index, test.fails, test.holds) for test in a.tests)
+    if a.local >= 0:
+        tests = (Test(a.local, (0, 0), (1, a.high)),)
+    return _truth(f"not {a.factor}", a.reads, tests)
 
 
 def _equality(symbol: str) -> Binary:
@@ -96,7 +114,7 @@ def _equality(symbol: str) -> Binary:
 def _unsigned(symbol: str) -> Binary:
     def build(w: Width, a: Operand, b: Operand, h: int) -> Operand:
         a, b = w.exact(a, f"t{h}"), w.exact(b, f"t{h + 1}")
-        return _truth(f"{a.factor} {symbol} {b.factor}", a.reads | b.reads)
+        return _truth(f"{a.factor} {symbol} {b.factor}", a.reads | b.reads, _order(symbol, a, b))
 
     return build
 
@@ -112,7 +130,7 @@ def _signed(symbol: str) -> Binary:
             return _signed_with_constant(w, b, _MIRROR[symbol], w.signed_value(a), h + 1)
         reads = a.reads | b.reads
         if w.is_signed(a) and w.is_signed(b):
-            return _truth(f"{a.factor} {symbol} {b.factor}", reads)
+            return _truth(f"{a.factor} {symbol} {b.factor}", reads, _order(symbol, a, b))
         a, b = w.exact(a, f"t{h}"), w.exact(b, f"t{h + 1}")
         if a.high < w.sign or b.high < w.sign:
             a, b = w.signed(a, f"t{h}"), w.signed(b, f"t{h + 1}")
@@ -129,7 +147,8 @@ def _signed(symbol: str) -> Binary:
 
 def _signed_with_constant(w: Width, a: Operand, symbol: str, value: int, h: int) -> Operand:
     if w.is_signed(a):
-        return _truth(f"{a.factor} {symbol} {value}", a.reads)
+        constant = Operand(str(value), NAME, value, value)
+        return _truth(f"{a.factor} {symbol} {value}", a.reads, _order(symbol, a, constant))
     a = w.exact(a, f"t{h}")
     below = symbol in ("<", "<=")
     # `a < value` or its opposite, `a >= value`; an end of the range decides at once.
@@ -139,14 +158,20 @@ def _signed_with_constant(w: Width, a: Operand, symbol: str, value: int, h: int)
     if bound == -w.sign:
         return w.constant(0 if below else 1) if not a.reads & (TRAPS | CALLS) else _always(a, not below)
     if bound == 0:
-        return _truth(f"{a.factor} {'>=' if below else '<'} {w.sign}", a.reads)
+        constant = w.constant(w.sign)
+        symbol = ">=" if below else "<"
+        return _truth(f"{a.factor} {symbol} {w.sign}", a.reads, _order(symbol, a, constant))
     first, again = named(a, f"t{h}")
     unsigned = bound & w.mask
     if bound > 0:
         text = f"{first} < {bound} or {again} >= {w.sign}" if below else f"{bound} <= {a.factor} < {w.sign}"
     else:
         text = f"{w.sign} <= {a.factor} < {unsigned}" if below else f"{first} < {w.sign} or {again} >= {unsigned}"
-    return _truth(text, a.reads)
+    # The values on one side are an interval.
+    inside = (bound, w.sign - 1) if bound > 0 else (w.sign, unsigned - 1)
+    holds = below is not (bound > 0)
+    tests = (Test(a.local, inside if holds else None, None if holds else inside),) if a.local >= 0 else ()
+    return _truth(text, a.reads, tests)
 
 
 def _always(a: Operand, truth: bool) -> Operand:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from wasmine.format.instructions import INSTRUCTIONS, SLOTS
 from wasmine.format.types import F32, F64, I32, I64, V128
+from wasmine.interpreter.bounds import LocalBounds, Test, without
 from wasmine.interpreter.dispatcher import dispatch
 from wasmine.interpreter.operand import (
     ANYTHING,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from wasmine.format.types import FuncType, RefType, ValueType
+    from wasmine.interpreter.bounds import Bounds, LoopBounds
     from wasmine.interpreter.exceptions import Clauses
     from wasmine.interpreter.statements import Block, Body, Try
     from wasmine.validation.context import Context
@@ -75,10 +77,26 @@ class Frame:
 
     `base` is the height of the operand stack below its parameters; `branch_types` are what a branch to it takes. `out`
     is the body that the frame's node is in, `saved` the parameters for the other arm of an `if`, `clauses` belong to a
-    `try`.
+    `try`. `assigned` are the bits of the locals that were assigned inside, `bounds` what was known of locals before it;
+    `otherwise` what is known where an `if`'s condition fails, `loop` is kept for a loop.
     """
 
-    __slots__ = ("base", "branch_types", "clauses", "kind", "label", "node", "out", "params", "results", "saved")
+    __slots__ = (
+        "assigned",
+        "base",
+        "bounds",
+        "branch_types",
+        "clauses",
+        "kind",
+        "label",
+        "loop",
+        "node",
+        "otherwise",
+        "out",
+        "params",
+        "results",
+        "saved",
+    )
 
     def __init__(
         self,
@@ -100,6 +118,10 @@ class Frame:
         self.out = out
         self.saved: list[Operand] = []
         self.clauses: Clauses | None = None
+        self.assigned = 0
+        self.bounds: Bounds = {}
+        self.otherwise: Bounds = {}
+        self.loop: LoopBounds | None = None
 
 
 class Lowering:
@@ -113,9 +135,16 @@ class Lowering:
         self.handlers = self._plain
         self._position: Callable[[], int] = int
         self._offset = 0
-        self._reset(-1, [], ())
+        self._reset(-1, [], 0, ())
 
-    def _reset(self, index: int, types: list[ValueType], results: Sequence[ValueType]) -> None:
+    def _reset(
+        self,
+        index: int,
+        types: list[ValueType],
+        parameters: int,
+        results: Sequence[ValueType],
+        known: list[LoopBounds] | None = None,
+    ) -> None:
         self.index = index
         self.types = types
         self.results = results
@@ -130,7 +159,12 @@ class Lowering:
         # Bits of the locals that were used, and of those that were written before they could be read.
         self.used = 0
         self.written = 0
-        self._locals: dict[int, Operand] = {}
+        self._locals: dict[int, Operand] = {}  # of which no more is known than the type
+        self.bounds = LocalBounds(known)
+        # Declared locals start with zero.
+        for number in range(parameters, min(len(types), parameters + 64)):
+            if types[number] in _WIDTHS:
+                self.bounds.set(number, 0, 0)
         self.frames: list[Frame] = [Frame("function", Label(), 0, (), results, None, self.body)]
 
     # ------------------------------------------------------------------------------------------------ a function
@@ -139,11 +173,15 @@ class Lowering:
         """The function's source. `annotated` adds the offset of the instruction to lines, in a comment."""
         self.handlers = [self._annotating(handler) for handler in self._plain] if annotated else self._plain
         self._walk(index)
+        loops = None
+        if any(loop.useful for loop in self.bounds.loops):
+            loops = self.bounds.loops
+            self._walk(index, loops)
         try:
             lines = Printer().print(self.body)
         except Unstructured:
             # The printer rewrote the tree; the dispatcher needs a fresh one.
-            self._walk(index)
+            self._walk(index, loops)
             lines = dispatch(self.body)
         if self.delegates:
             lines = _undelegate(lines)
@@ -152,13 +190,13 @@ class Lowering:
         prologue = [] if self.repeats else [f" {line}" for line in self._prologue(parameters)]
         return Lowered("\n".join([head, *prologue, *lines, ""]), self.needs, self.tail)
 
-    def _walk(self, index: int) -> None:
+    def _walk(self, index: int, known: list[LoopBounds] | None = None) -> None:
         context = self.context
         signature = context.signatures[index]
         types: list[ValueType] = list(signature.params)
         for count, type in context.syntax.code[index - context.imported_functions].locals:
             types += [type] * count
-        self._reset(index, types, signature.results)
+        self._reset(index, types, len(signature.params), signature.results, known)
         walk_function(context, index, self)
         if self.repeats:
             # Every turn starts with fresh locals.
@@ -326,6 +364,11 @@ class Lowering:
 
     def local(self, index: int) -> Operand:
         """A local as an operand."""
+        known = self.bounds.at.get(index)
+        if known is not None:
+            bit = local_bit(index)
+            self.used |= bit
+            return Operand(f"l{index}", NAME, *known, bit)
         found = self._locals.get(index)
         if found is None:
             bit = local_bit(index)
@@ -333,6 +376,26 @@ class Lowering:
             found = self._locals[index] = Operand(f"l{index}", NAME, low, high, bit)
             self.used |= bit
         return found
+
+    def assign(self, index: int, operand: Operand) -> None:
+        """Put out the assignment of a popped operand to a local."""
+        type = self.types[index]
+        operand = self.stored(type, operand, len(self.stack))
+        bit = local_bit(index)
+        if not self.used & bit:
+            self.used |= bit
+            if len(self.frames) == 1:
+                self.written |= bit
+        if self.stack:
+            self.settle(operand.reads, bit)
+        if operand.text != f"l{index}":
+            self.out.append(f"l{index} = {operand.text}")
+        self.frames[-1].assigned |= bit
+        width = _WIDTHS.get(type)
+        if width is not None and (operand.low > 0 or operand.high < width.mask):
+            self.bounds.set(index, operand.low, operand.high)
+        else:
+            self.bounds.forget(index)
 
     def need(self, prefix: str, kind: str, index: int) -> str:
         """The name in the namespace of something of the instance."""
@@ -372,6 +435,8 @@ class Lowering:
     ) -> Frame:
         """Open a frame for a node that was put out; what follows goes into `body`."""
         frame = Frame(kind, label, len(self.stack) - len(params), params, results, node, self.out)
+        frame.bounds = self.bounds.at
+        self.bounds.at = dict(frame.bounds)
         self.frames.append(frame)
         self.out = body
         return frame
@@ -380,7 +445,18 @@ class Lowering:
         """Close the innermost frame: what follows goes behind its node, and its results are on the stack."""
         frame = self.frames.pop()
         self.out = frame.out
+        self.frames[-1].assigned |= frame.assigned
+        self._join(frame)
         self.reset_stack(frame.base, frame.results)
+
+    def _join(self, frame: Frame) -> None:
+        """Set the bounds behind the end of a frame's node."""
+        kept = without(frame.bounds, frame.assigned)
+        if frame.kind == "loop":
+            # Control comes only from the end of the body.
+            self.bounds.at = kept | self.bounds.at
+        elif frame.label.uses or frame.kind != "block":
+            self.bounds.at = kept
 
     def reset_stack(self, base: int, types: Sequence[ValueType]) -> None:
         """Cut the stack at `base` and push the stack variables above it."""
@@ -423,13 +499,34 @@ class Lowering:
         frame = self.frames[-1 - depth]
         if frame.kind == "function":
             return [self.leave()]
+        if frame.loop is not None:
+            frame.loop.returns(self.bounds.at)
         return [*self._moves(frame.base, frame.branch_types), Jump(frame.label)]
+
+    def branch_if(self, condition: Operand, height: int, depth: int) -> None:
+        """Put out a branch on a condition that was popped from this height."""
+        text = self.condition(condition, height)
+        self.before_condition(condition.reads)
+        before = self.bounds.at
+        self.bounds.at = narrowed(before, condition, True)
+        self.out.append(If(text, self.branch(depth)))
+        self.bounds.at = narrowed(before, condition, False)
 
     def condition(self, operand: Operand, height: int) -> str:
         """The i32 operand that was popped from this height, as an expression for its truth."""
         if not operand.truth and (operand.low <= -W32.modulus or operand.high >= W32.modulus):
             return W32.exact(operand, f"t{height}").text
         return operand.text
+
+
+def narrowed(bounds: Bounds, condition: Operand, truth: bool) -> Bounds:
+    """The bounds where a condition has this truth."""
+    tests = condition.tests
+    if not tests and condition.local >= 0:
+        tests = (Test(condition.local, (1, condition.high), (0, 0)),)
+    for test in tests:
+        bounds = test.narrowed(bounds, truth)
+    return bounds
 
 
 def _undelegate(lines: list[str]) -> list[str]:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from wasmine.format.types import DefinedType
     from wasmine.runtime.function import Function
 
+    Buffer = bytearray | memoryview
+
 _STRUCTS: Final = {format: Struct(f"<{format}") for format in "hHiIqQd"}
 _load_32: Final = _STRUCTS["I"].unpack_from
 _store_32: Final = _STRUCTS["I"].pack_into
@@ -40,14 +42,14 @@ def out_of_bounds(address: int, length: int, size: int) -> NoReturn:
     raise Trap(TrapKind.MEMORY_OUT_OF_BOUNDS, f"{what} in a memory of {size:#x} bytes")
 
 
-def load_f32(memory: memoryview, address: int) -> float:
+def load_f32(memory: Buffer, address: int) -> float:
     """An f32, wherever it lies and whatever NaN it is."""
     if address + 4 > len(memory):
         out_of_bounds(address, 4, len(memory))
     return f32_from_bits(_load_32(memory, address)[0])
 
 
-def store_f32(memory: memoryview, address: int, value: float) -> None:
+def store_f32(memory: Buffer, address: int, value: float) -> None:
     """Store an f32, wherever and whatever NaN it is."""
     if address + 4 > len(memory):
         out_of_bounds(address, 4, len(memory))
@@ -57,7 +59,7 @@ def store_f32(memory: memoryview, address: int, value: float) -> None:
 _two_64: Final = Struct("<QQ")
 
 
-def load_v128(memory: memoryview, address: int) -> int:
+def load_v128(memory: Buffer, address: int) -> int:
     """`v128.load`."""
     if address + 16 > len(memory):
         out_of_bounds(address, 16, len(memory))
@@ -65,7 +67,7 @@ def load_v128(memory: memoryview, address: int) -> int:
     return low | high << 64  # type: ignore[no-any-return]
 
 
-def store_v128(memory: memoryview, address: int, value: int) -> None:
+def store_v128(memory: Buffer, address: int, value: int) -> None:
     """`v128.store`."""
     if address + 16 > len(memory):
         out_of_bounds(address, 16, len(memory))

@@ -7,7 +7,10 @@ An integer operand need not be *exact*: its Python value may be any int congruen
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from wasmine.interpreter.bounds import Test
 
 # How an expression may be used: repeated at no cost; as an operand without parentheses; only in parentheses.
 NAME: Final = 0
@@ -42,10 +45,11 @@ class Operand:
 
     `low` and `high` bound the value of an integer expression (both 0 for other types). `reads` are bits of what it
     depends on and does. `truth` says that it gives a Python bool. `root` and `offset` are set where the text is
-    "root + offset" for a root that is a name, so that constants can be added up and masked by a comparison.
+    "root + offset" for a root that is a name, so that constants can be added up and masked by a comparison. `tests` is what
+    a condition says of locals.
     """
 
-    __slots__ = ("grade", "high", "low", "offset", "reads", "root", "text", "truth")
+    __slots__ = ("grade", "high", "low", "offset", "reads", "root", "tests", "text", "truth")
 
     def __init__(
         self,
@@ -57,6 +61,7 @@ class Operand:
         truth: bool = False,
         root: Operand | None = None,
         offset: int = 0,
+        tests: tuple[Test, ...] = (),
     ) -> None:
         self.text = text
         self.grade = grade
@@ -66,6 +71,7 @@ class Operand:
         self.truth = truth
         self.root = root
         self.offset = offset
+        self.tests = tests
 
     @property
     def factor(self) -> str:
@@ -76,6 +82,11 @@ class Operand:
     def value(self) -> str:
         """The text with a Python bool made an int: for whatever keeps the value."""
         return f"1 if {self.factor} else 0" if self.truth else self.text
+
+    @property
+    def local(self) -> int:
+        """The number of the local that it is, -1 if it is none."""
+        return int(self.text[1:]) if self.grade == NAME and self.text[0] == "l" else -1
 
     @property
     def is_constant(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from wasmine.interpreter.operand import ANYTHING, EFFECTS, EXPRESSION, GLOBALS, PRIMARY, Operand, local_bit
+from wasmine.interpreter.operand import ANYTHING, EFFECTS, EXPRESSION, GLOBALS, PRIMARY, Operand
 
 if TYPE_CHECKING:
     from wasmine.interpreter.lowering import Handler, Lowering
@@ -47,24 +47,11 @@ def handlers(lowering: Lowering) -> dict[str, Handler]:
         stack.append(lowering.local(index))
 
     def local_set(index: int) -> None:
-        assign(index, stack.pop())
+        lowering.assign(index, stack.pop())
 
     def local_tee(index: int) -> None:
-        assign(index, stack.pop())
+        lowering.assign(index, stack.pop())
         stack.append(lowering.local(index))
-
-    def assign(index: int, operand: Operand) -> None:
-        operand = lowering.stored(lowering.types[index], operand, len(stack))
-        bit = local_bit(index)
-        if not lowering.used & bit:
-            lowering.used |= bit
-            if len(lowering.frames) == 1:
-                lowering.written |= bit
-        if stack:
-            lowering.settle(operand.reads, bit)
-        name = f"l{index}"
-        if operand.text != name:
-            lowering.out.append(f"{name} = {operand.text}")
 
     def global_get(index: int) -> None:
         type = context.globals[index]
