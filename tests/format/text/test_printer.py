@@ -514,6 +514,17 @@ def test_deep_nesting_neither_recurses_nor_indents_without_end() -> None:
         assert write(parse_module(text)) == write(syntax)
 
 
+def test_the_types_of_a_block_are_not_spelled_out_without_end() -> None:
+    many = "i32 " * 900
+    text = f"(module (type (func (param {many}))) (func (unreachable) {'(block (type 0) (unreachable))' * 900}))"
+    syntax = parse_module(text)
+
+    printed = print_module(syntax)
+
+    assert len(printed) < 2 * len(text)
+    assert write(parse_module(printed)) == write(syntax)
+
+
 @given(st.binary(min_size=4, max_size=4))
 @example(struct.pack("<f", 0.1))
 @example(struct.pack("<f", 16777216.0))

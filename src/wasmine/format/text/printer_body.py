@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _WIDTH: Final = 80  # longest folded expression on one line
 _DEPTH: Final = 40  # deepest folding of operands: what is deeper stays flat
 _MARGIN: Final = 60  # deepest indentation, so that hostile nesting does not make the text quadratic
+_SPELLED: Final = 16  # most types of a block that are spelled out beside a type index, which says them all in few bytes
 
 NO_NAMES: Final = Space({})
 
@@ -121,7 +122,7 @@ class _Frame:
 
 
 class BodyPrinter:
-    """The visitor. `print` what a walk visited afterwards; one printer serves all bodies of a module, one at a time."""
+    """The visitor: `start`, walk, `finish`. One printer serves all bodies of a module, one at a time."""
 
     wants_unreachable = True
 
@@ -190,8 +191,9 @@ class BodyPrinter:
             text += f" (type {self._scope.types.get(index, index)})"
             signature = self._scope.signature(index)
             params, results = signature.params, signature.results
-        text += self._scope.print_params(params) + self._scope.print_results(results)
         takes, gives = len(params), len(results)
+        if takes + gives <= _SPELLED or index is None:
+            text += self._scope.print_params(params) + self._scope.print_results(results)
         self._frames.append(_Frame(text, label, takes if loop else gives, takes, gives))
 
     def _close(self, tail: str) -> None:
