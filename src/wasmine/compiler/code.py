@@ -6,7 +6,8 @@ several in slots 0.. of the frame. An i32 is zero-extended in a register; in a s
 
 Code calls the blob of `machine.amd64`, by relocations to these symbols, always with the native stack as it finds it:
 
-- `call_host`: eax a `Service`, r13 the place of its operands. Every register but r12, r13, r14 is lost.
+- `call_host`: eax a `Service`, r13 the place of its operands. It preserves the same registers as a function: r10 and
+  xmm6 to xmm12 too, which C functions do not.
 - `call_record`: calls the function whose record's address is in rax, with its arguments at r13, whatever instance it
   belongs to. It behaves like the function: same results, same registers preserved.
 - `jump_record`: the same for a tail call: the frame of the caller is gone, the return address on top of the stack.
