@@ -104,7 +104,8 @@ class _Chain:
         switch = self.switch
         if switch is None:
             return
-        states = set(self.starts)
+        # Not the first segment, the head of a loop: control falls into the tree, which begins with the second.
+        states = set(self.starts[1:])
         for arm in switch.arms:
             if len(arm) > 1 or not isinstance(arm[0], Jump) or arm[0].label.point not in states:
                 self.arms[id(arm)] = len(self.segments)
