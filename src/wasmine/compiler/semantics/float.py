@@ -104,6 +104,5 @@ def pseudo_extremum(floats: Floats, condition: str, b: Builder, x: str, y: str) 
 
 
 def _copysign(floats: Floats, b: Builder, x: str, y: str) -> str:
-    sign = b.let(f"and {floats.bits} {b.cast(y, floats.type, floats.bits)}, {-(1 << floats.width - 1)}")
-    rest = b.let(f"and {floats.bits} {b.cast(x, floats.type, floats.bits)}, {(1 << floats.width - 1) - 1}")
-    return b.cast(b.let(f"or {floats.bits} {sign}, {rest}"), floats.bits, floats.type)
+    """LLVM's own is as much a matter of bits, NaNs included, and stays out of general registers."""
+    return b.call(floats.type, f"llvm.copysign.{floats.intrinsic}", f"{floats.type} {x}", f"{floats.type} {y}")
