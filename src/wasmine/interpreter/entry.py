@@ -69,7 +69,7 @@ def enter(code: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
     except Exception as error:
         from wasmine.interpreter.traps import translate
 
-        translated = translate(error)
+        translated = translate(error, outermost=not depth)
         if translated is error:
             raise
         raise translated.with_traceback(error.__traceback__) from None

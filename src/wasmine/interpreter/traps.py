@@ -25,15 +25,17 @@ MAX_FRAMES: Final = 64
 _LOOKUP: Final = re.compile(r"\s*c = T\d+\[")
 
 
-def translate(error: Exception) -> Exception:
-    """The error that Python code outside is to see: `error` itself, or the trap or wasm exception that it means."""
+def translate(error: Exception, outermost: bool) -> Exception:
+    """The error that Python code outside is to see: `error` itself, or the trap or wasm exception that it means.
+
+    A trap that passes several entries from Python gets its frames where it arises and all of them at the `outermost` entry.
+    """
     if isinstance(error, Thrown):
         return to_public(error)
     traceback = error.__traceback__
     if isinstance(error, Trap):
-        frames = wasm_frames(traceback)
-        if len(frames) > len(error.frames):
-            error.frames = frames
+        if outermost or not error.frames:
+            error.frames = wasm_frames(traceback)
         return error
     trap = _trap(error, traceback)
     if trap is None:
