@@ -1,0 +1,173 @@
+"""x86-64 instructions that are no templates: calls, frames, jumps, the sequences around tables."""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import Final
+
+from wasmine.compiler.machine.layout import Context, Record
+
+RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15 = range(16)
+
+GENERAL_TEMPORARIES: Final = (RDI, RSI, R8, R9, R11)
+GENERAL_SAVED: Final = (RBX, RBP, R10, R15)
+VECTOR_TEMPORARIES: Final = (0, 1, 2, 3, 4, 5)
+VECTOR_SAVED: Final = (6, 7, 8, 9, 10, 11, 12)
+GENERAL_RESULT: Final = RDI
+VECTOR_RESULT: Final = 0
+
+INT32: Final = Struct("<i")
+
+RETURN: Final = b"\xc3"
+CALL: Final = b"\xe8\0\0\0\0"  # to a distance
+JUMP: Final = b"\xe9\0\0\0\0"
+CALL_THROUGH: Final = b"\xff\x15\0\0\0\0"  # through a pointer at a distance
+JUMP_THROUGH: Final = b"\xff\x25\0\0\0\0"
+JUMP_RAX: Final = b"\xff\xe0"
+
+# Conditions of conditional jumps.
+BELOW, NOT_BELOW, EQUAL, NOT_EQUAL, NOT_ABOVE, ABOVE = 2, 3, 4, 5, 6, 7
+
+NOPS: Final = (
+    b"",
+    b"\x90",
+    b"\x66\x90",
+    b"\x0f\x1f\x00",
+    b"\x0f\x1f\x40\x00",
+    b"\x0f\x1f\x44\x00\x00",
+    b"\x66\x0f\x1f\x44\x00\x00",
+    b"\x0f\x1f\x80\0\0\0\0",
+    b"\x0f\x1f\x84\0\0\0\0\0",
+    b"\x66\x0f\x1f\x84\0\0\0\0\0",
+)
+
+
+def nops(count: int) -> bytes:
+    """So many bytes that do nothing."""
+    return NOPS[9] * (count // 9) + NOPS[count % 9]
+
+
+def jump_if(condition: int) -> bytes:
+    """A conditional jump to a distance, the last 4 bytes."""
+    return bytes((0x0F, 0x80 | condition, 0, 0, 0, 0))
+
+
+def push(register: int) -> bytes:
+    return (b"\x41" if register > 7 else b"") + bytes((0x50 | register & 7,))
+
+
+def pop(register: int) -> bytes:
+    return (b"\x41" if register > 7 else b"") + bytes((0x58 | register & 7,))
+
+
+def memory(opcode: int, register: int, base: int, displacement: int, *, wide: bool = True) -> bytes:
+    """An instruction with a register and a place in memory."""
+    rex = (8 if wide else 0) | register >> 3 << 2 | base >> 3
+    code = bytes((0x40 | rex, opcode)) if rex else bytes((opcode,))
+    small = -128 <= displacement < 128
+    code += bytes(((0x40 if small else 0x80) | (register & 7) << 3 | base & 7,))
+    if base & 7 == RSP:
+        code += b"\x24"
+    return code + (bytes((displacement & 255,)) if small else INT32.pack(displacement))
+
+
+def load(register: int, base: int, displacement: int) -> bytes:
+    """mov register, [base + displacement]"""
+    return memory(0x8B, register, base, displacement)
+
+
+def store(register: int, base: int, displacement: int) -> bytes:
+    """mov [base + displacement], register"""
+    return memory(0x89, register, base, displacement)
+
+
+def compare(register: int, base: int, displacement: int) -> bytes:
+    """cmp register, [base + displacement]"""
+    return memory(0x3B, register, base, displacement)
+
+
+def move(target: int, source: int) -> bytes:
+    """mov target, source"""
+    return bytes((0x48 | source >> 3 << 2 | target >> 3, 0x89, 0xC0 | (source & 7) << 3 | target & 7))
+
+
+def add_frame(count: int) -> bytes:
+    """add r13, count (r13 is the frame); nothing for 0."""
+    if not count:
+        return b""
+    if -128 <= count < 128:
+        return b"\x49\x83\xc5" + bytes((count & 255,))
+    return b"\x49\x81\xc5" + INT32.pack(count)
+
+
+def set_eax(value: int) -> bytes:
+    """mov eax, value"""
+    return b"\xb8" + value.to_bytes(4, "little")
+
+
+def set_rax(value: int) -> bytes:
+    """mov rax, value, for one of 32 bits with a sign"""
+    return b"\x48\xc7\xc0" + INT32.pack(value)
+
+
+def frame_end(size: int) -> bytes:
+    """lea rax, [r13 + size]; the last 4 bytes are the size."""
+    return b"\x49\x8d\x85" + INT32.pack(size)
+
+
+COMPARE_STACK_LIMIT: Final = compare(RSP, R12, Context.STACK_LIMIT)
+COMPARE_VALUES_LIMIT: Final = compare(RAX, R12, Context.VALUES_LIMIT)
+CALL_TRAP: Final = b"\x41\xff\x54\x24" + bytes((Context.TRAP,))
+CALL_RECORD: Final = b"\xff\x10"  # call [rax + Record.CODE]
+JUMP_RECORD: Final = b"\xff\x20"
+IS_OWN_RECORD: Final = memory(0x39, R12, RAX, Record.CONTEXT)  # cmp [rax + Record.CONTEXT], r12
+CLEAR_RAX: Final = b"\x31\xc0"
+DROP_TWO: Final = b"\x48\x83\xc4\x10"  # add rsp, 16
+IS_NULL: Final = b"\x48\x85\xc0"  # test rax, rax
+LOAD_MEMORY_BASE: Final = load(R14, R12, Context.MEMORY)
+
+
+def load_element(index: int) -> bytes:
+    """mov rax, [rax + index * 8]"""
+    return bytes((0x48 | index >> 3 << 1, 0x8B, 0x04, 0xC0 | (index & 7) << 3))
+
+
+def store_element(register: int, index: int) -> bytes:
+    """mov [rax + index * 8], register"""
+    return bytes(
+        (0x48 | register >> 3 << 2 | index >> 3 << 1, 0x89, 0x04 | (register & 7) << 3, 0xC0 | (index & 7) << 3)
+    )
+
+
+def jump_by_table(index: int) -> bytes:
+    """Jumps by a table of distances, which counts from its own start and follows at once."""
+    scaled = bytes((0x48 | index >> 3 << 1, 0x63, 0x0C, 0x80 | (index & 7) << 3))  # movsxd rcx, [rax + index * 4]
+    tail = scaled + b"\x48\x01\xc8" + JUMP_RAX  # add rax, rcx; jmp rax
+    return b"\x48\x8d\x05" + INT32.pack(len(tail)) + tail  # lea rax, [rip + table]
+
+
+def compare_constant(register: int, value: int) -> bytes:
+    """cmp register (32 bits), value"""
+    prefix = b"\x41" if register > 7 else b""
+    return prefix + bytes((0x81, 0xF8 | register & 7)) + INT32.pack(value if value < 1 << 31 else value - (1 << 32))
+
+
+def shift_right(register: int, count: int) -> bytes:
+    """shr register, count"""
+    return bytes((0x48 | register >> 3, 0xC1, 0xE8 | register & 7, count))
+
+
+def compare_memory(base: int, value: int) -> bytes:
+    """cmp qword [base], value; for a base other than rsp, rbp, r12, r13"""
+    return bytes((0x48 | base >> 3, 0x81, 0x38 | base & 7)) + INT32.pack(value)
+
+
+def test(register: int) -> bytes:
+    """test register, register"""
+    return bytes((0x48 | register >> 3 << 2 | register >> 3, 0x85, 0xC0 | (register & 7) << 3 | register & 7))
+
+
+def fill_slots(offset: int, count: int) -> bytes:
+    """Store rax in so many slots of the frame; rdi and rcx are lost."""
+    address = memory(0x8D, RDI, R13, offset)  # lea rdi, [r13 + offset]
+    return address + b"\xb9" + count.to_bytes(4, "little") + b"\xf3\x48\xab"  # mov ecx, count; rep stosq

@@ -1,0 +1,393 @@
+"""`compile_function`: the visitor of the typed walk that writes the code of a function."""
+
+from __future__ import annotations
+
+import threading
+from functools import partial
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from wasmine.compiler.baseline import assembler, memory, numeric, variables
+from wasmine.compiler.baseline.assembler import R12, R13
+from wasmine.compiler.baseline.calls import Calls
+from wasmine.compiler.baseline.control import Control
+from wasmine.compiler.baseline.emitter import Emitter
+from wasmine.compiler.baseline.operation import GENERAL, signature
+from wasmine.compiler.baseline.references import References
+from wasmine.compiler.baseline.state import PENDING, PINNED, SLOT, Pressed, State, letter_of, letters_of, size_of
+from wasmine.compiler.baseline.weights import Weights, weigh
+from wasmine.compiler.code import FunctionCode
+from wasmine.errors import TrapKind, UnsupportedFeature
+from wasmine.format.instructions import INSTRUCTIONS, SLOTS
+from wasmine.validation.walk import walk_function
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from wasmine.compiler.baseline.numeric import Handler
+    from wasmine.compiler.context import ContextLayout
+    from wasmine.compiler.templates.library import TemplateLibrary
+    from wasmine.format.instructions import Instruction
+    from wasmine.format.types import FuncType
+    from wasmine.validation.context import Context
+
+LEAF_FRAME: Final = 32 << 10
+"""A function that calls nothing and has a frame of no more bytes need not check limits (`threads.VALUES_SLACK`)."""
+
+_ZEROED_ONE_BY_ONE: Final = 12
+
+
+class Allocation(NamedTuple):
+    """The registers of a function: of pinned locals by index, those to be saved, and those left for temporaries."""
+
+    pins: dict[int, int]
+    saved_general: Sequence[int]
+    saved_vector: Sequence[int]
+    general: Sequence[int]
+    vector: Sequence[int]
+
+
+def allocate(letters: str, weights: Weights, *, careful: bool) -> Allocation:
+    """Choose registers for the heaviest locals.
+
+    Registers that calls preserve must be saved first, so a local must be used more than twice. A function that calls
+    nothing has some temporary registers to spare; not one with instructions of four operands, or if `careful`.
+    """
+    general, vector = list(assembler.GENERAL_TEMPORARIES), list(assembler.VECTOR_TEMPORARIES)
+    if weights.handlers:
+        return Allocation({}, assembler.GENERAL_SAVED, assembler.VECTOR_SAVED, general, vector)
+    kept_general, kept_vector = list(assembler.GENERAL_SAVED), list(assembler.VECTOR_SAVED)
+    spare = 0 if weights.calls or weights.wide or careful else 1
+    spare_general, spare_vector = 2 * spare, 3 * spare
+    pins: dict[int, int] = {}
+    saved_general: list[int] = []
+    saved_vector: list[int] = []
+    by_weight = sorted(weights.locals.items(), key=lambda item: -item[1])
+    for local, weight in by_weight:
+        if weight < 2:
+            break
+        if letters[local] in GENERAL:
+            if spare_general:
+                spare_general -= 1
+                pins[local] = general.pop()
+            elif kept_general and weight > 2:
+                pins[local] = kept_general.pop(0)
+                saved_general.append(pins[local])
+        elif spare_vector:
+            spare_vector -= 1
+            pins[local] = vector.pop()
+        elif kept_vector and weight > 2:
+            pins[local] = kept_vector.pop(0)
+            saved_vector.append(pins[local])
+    return Allocation(pins, saved_general, saved_vector, general, vector)
+
+
+class Compiler:
+    """Compiles functions one after another. The visitor of the typed walk."""
+
+    def __init__(self, library: TemplateLibrary) -> None:
+        self._emitter = Emitter(library)
+        self._state = State(self._emitter)
+        self._control = Control(self._state)
+        self._calls = Calls(self._state, self._control)
+        self._accesses = memory.Accesses(self._state)
+        self._references = References(self._state, self._control, self._calls)
+        self._makers = self._named_makers()
+        self._layout: ContextLayout | None = None
+        self._bounds = ""
+        self.handlers: list[Handler] = [self._unknown] * SLOTS
+        for instruction in INSTRUCTIONS:
+            self.handlers[instruction.slot] = self._lazy(instruction)
+
+    # ------------------------------------------------------------------------------------------------ handlers
+
+    def _unknown(self, *_: object) -> None:
+        raise UnsupportedFeature("instruction", "the compiler met an instruction that it does not know")
+
+    def _lazy(self, instruction: Instruction) -> Handler:
+        """A handler that makes the real one when it is first called."""
+
+        def handle(*arguments: object) -> None:
+            made = self._make(instruction)
+            self.handlers[instruction.slot] = made
+            made(*arguments)
+
+        return handle
+
+    def _make(self, instruction: Instruction) -> Handler:
+        name = instruction.name
+        maker = self._makers.get(name)
+        if maker is not None:
+            return maker()
+        if instruction.feature == "gc" or instruction.params is None:
+            return self._refuse(name)
+        state, accesses = self._state, self._accesses
+        type, _, short = name.partition(".")
+        params, results = signature(name)
+        if params[:1] == "a":
+            if "atomic" in name:
+                return memory.atomic(state, accesses, name)
+            if short.endswith("_lane"):
+                return (memory.lane_load if results else memory.lane_store)(state, accesses, name)
+            return (memory.load if results else memory.store)(state, accesses, name)
+        if short == "const":
+            return numeric.constant(state, results)
+        if "lane" in short and short[0] in "er" and "relaxed" not in short:
+            return numeric.lane(state, name)
+        if len(results) == 2:
+            return numeric.wide(state, name)
+        if short.startswith("trunc_f") and type in numeric.SCALARS and len(short) == len("trunc_f32_s"):
+            return numeric.trapping_unary(state, name)
+        if len(params) == 1:
+            return numeric.unary(state, name)
+        if len(params) == 3:
+            return numeric.ternary(state, name)
+        if short in ("div_s", "div_u", "rem_s", "rem_u"):
+            return numeric.divide(state, name)
+        if short in ("shl", "shr_s", "shr_u", "rotl", "rotr"):
+            return numeric.shift(state, name)
+        return numeric.binary(state, name)
+
+    def _refuse(self, name: str) -> Handler:
+        def handle(*_: object) -> None:
+            raise UnsupportedFeature("gc", f"{name}: the compiler cannot run modules with GC objects yet")
+
+        return handle
+
+    def _named_makers(self) -> dict[str, Callable[[], Handler]]:
+        """Instructions that are lowered in a way of their own."""
+        state, control, calls, references = self._state, self._control, self._calls, self._references
+        made: dict[str, Callable[[], Handler]] = {
+            "local.get": lambda: variables.local_get(state),
+            "local.set": lambda: variables.local_set(state),
+            "local.tee": lambda: variables.local_tee(state),
+            "drop": lambda: variables.drop(state),
+            "select": lambda: variables.select(state),
+            "i32.eqz": lambda: numeric.eqz(state, "i32.eqz"),
+            "i64.eqz": lambda: numeric.eqz(state, "i64.eqz"),
+            "i32.wrap_i64": lambda: numeric.wrap(state),
+            "i64.extend_i32_u": lambda: numeric.extend_unsigned(state),
+            "i32.add": lambda: numeric.add(state, "i32"),
+            "i64.add": lambda: numeric.add(state, "i64"),
+            "i32.sub": lambda: numeric.subtract(state, "i32"),
+            "i64.sub": lambda: numeric.subtract(state, "i64"),
+            "i8x16.shuffle": lambda: numeric.shuffle(state),
+            "memory.size": lambda: memory.memory_size(state),
+            "nop": lambda: self._nop,
+            "atomic.fence": lambda: memory.fence(state),
+        }
+        globals_ = variables.Globals(state)
+        direct: dict[str, Handler] = {
+            "global.get": globals_.get,
+            "global.set": globals_.set,
+            "block": control.block,
+            "loop": control.loop,
+            "if": control.if_,
+            "else": control.else_,
+            "end": control.end,
+            "br": control.br,
+            "br_if": control.br_if,
+            "br_table": control.br_table,
+            "return": control.return_,
+            "unreachable": control.unreachable,
+            "call": calls.call,
+            "call_indirect": calls.call_indirect,
+            "call_ref": calls.call_ref,
+            "return_call": calls.return_call,
+            "return_call_indirect": calls.return_call_indirect,
+            "return_call_ref": calls.return_call_ref,
+            "ref.null": references.null,
+            "ref.is_null": references.is_null,
+            "ref.as_non_null": references.as_non_null,
+            "br_on_null": references.br_on_null,
+            "br_on_non_null": references.br_on_non_null,
+            "ref.func": references.func,
+            "table.get": references.table_get,
+            "table.set": references.table_set,
+            "table.size": references.table_size,
+            "table.grow": references.table_grow,
+            "table.fill": references.table_fill,
+            "table.copy": references.table_copy,
+            "table.init": references.table_init,
+            "elem.drop": references.elem_drop,
+            "memory.grow": references.memory_grow,
+            "memory.init": references.memory_init,
+            "memory.copy": references.memory_copy,
+            "memory.fill": references.memory_fill,
+            "data.drop": references.data_drop,
+            "memory.atomic.notify": references.notify,
+            "memory.atomic.wait32": references.wait_32,
+            "memory.atomic.wait64": references.wait_64,
+        }
+        made |= {name: partial(_itself, handler) for name, handler in direct.items()}
+        return made
+
+    def _nop(self) -> None:
+        pass
+
+    # ------------------------------------------------------------------------------------------------ functions
+
+    def begin(self, position: Callable[[], int]) -> None:
+        """Called by the walk."""
+        self._state.position = position
+
+    def compile(
+        self, context: Context, layout: ContextLayout, index: int, bounds: str, *, careful: bool = False
+    ) -> FunctionCode:
+        """The code of a function. `careful`: nothing is left pending, and limits are always checked."""
+        state, emitter = self._state, self._emitter
+        if self._layout is not layout or self._bounds != bounds:
+            self._layout, self._bounds = layout, bounds
+            state.layout = layout
+            self._accesses.memories[:] = memory.accesses(context, layout, bounds)
+        state.context = context
+        weights = weigh(context, index)
+        body = context.syntax.code[index - context.imported_functions]
+        letters = letters_of(context.signatures[index].params)
+        letters += "".join(letter_of(local) * count for count, local in body.locals)
+        chosen = allocate(letters, weights, careful=careful)
+        emitter.reset()
+        self._calls.reset(index)
+        checked = weights.calls or careful or size_of(letters) > LEAF_FRAME
+        frame_end = self._enter(context.signatures[index], letters, chosen, weights, body.body.offset, checked=checked)
+        walk_function(context, index, _Careful(self, state) if careful else self)
+        if frame_end:
+            assembler.INT32.pack_into(emitter.code, frame_end, state.deepest)
+        elif state.deepest > LEAF_FRAME:
+            raise Pressed
+        pushed = len(chosen.saved_general) + (2 if weights.handlers else 0)
+        return FunctionCode(
+            index,
+            emitter.finish(),
+            emitter.relocations,
+            emitter.sites,
+            8 * pushed,
+            state.deepest,
+            (),
+            self._calls.covered,
+        )
+
+    def _enter(
+        self,
+        type: FuncType,
+        letters: str,
+        chosen: Allocation,
+        weights: Weights,
+        offset: int,
+        *,
+        checked: bool,
+    ) -> int:
+        """Write the prologue. Where in it the size of the frame is, 0 if nowhere."""
+        state, emitter = self._state, self._emitter
+        params, results = letters_of(type.params), letters_of(type.results)
+        saves = max(size_of(letters), size_of(results) if len(results) > 1 else 0)
+        state.reset(chosen.general, chosen.vector, saves + 16 * len(chosen.saved_vector))
+        state.homes.clear()
+        place = 0
+        for local, letter in enumerate(letters):
+            register = chosen.pins.get(local)
+            home = (SLOT, letter, place, False) if register is None else (PINNED, letter, register)
+            state.homes.append(home)
+            place += 16 if letter == "v" else 8
+        code = emitter.code
+        saved = [assembler.push(register) for register in chosen.saved_general]
+        pops = [assembler.pop(register) for register in reversed(chosen.saved_general)]
+        if weights.handlers:
+            saved += [assembler.push(R12), assembler.push(R13)]
+            pops.insert(0, assembler.DROP_TWO)
+        code += b"".join(saved)
+        frame_end = 0
+        if checked:
+            code += assembler.COMPARE_STACK_LIMIT
+            emitter.trap_if(assembler.BELOW, TrapKind.STACK_OVERFLOW, offset)
+            code += assembler.frame_end(0)
+            frame_end = len(code) - 4
+            code += assembler.COMPARE_VALUES_LIMIT
+            emitter.trap_if(assembler.ABOVE, TrapKind.STACK_OVERFLOW, offset)
+        vectors = list(enumerate(chosen.saved_vector))
+        for number, register in vectors:
+            state.store("v", register, saves + 16 * number)
+        self._load_locals(letters, len(params), weights)
+        # The epilogue is written by the same means, then taken out again.
+        start = len(code)
+        for number, register in vectors:
+            state.load("v", register, saves + 16 * number)
+        restore = bytes(code[start:])
+        del code[start:]
+        self._control.reset(results, restore, b"".join(pops))
+        return frame_end
+
+    def _load_locals(self, letters: str, params: int, weights: Weights) -> None:
+        """Load pinned parameters, zero the other locals. Those that are never used are left alone."""
+        state, emitter = self._state, self._emitter
+        place = 0
+        zeroed: list[tuple[int, str]] = []
+        for local, letter in enumerate(letters):
+            home = state.homes[local]
+            size = 16 if letter == "v" else 8
+            if local < params:
+                if home[0] == PINNED:
+                    state.load(letter, home[2], place)
+            elif home[0] == PINNED:
+                state.set_constant(letter, home[2], 0 if letter in GENERAL else bytes(16))
+            elif local in weights.locals:
+                zeroed.append((place, letter))
+            place += size
+        if not zeroed:
+            return
+        code = emitter.code
+        code += assembler.CLEAR_RAX
+        if len(zeroed) > _ZEROED_ONE_BY_ONE:
+            first = zeroed[0][0]
+            last, letter = zeroed[-1]
+            code += assembler.fill_slots(first, (last + size_of(letter) - first) // 8)
+            return
+        for place, letter in zeroed:
+            for at in range(place, place + size_of(letter), 8):
+                state.store("I", assembler.RAX, at)
+
+
+class _Careful:
+    """A visitor that computes what a handler left pending at once: nothing is fused, and few registers are enough."""
+
+    def __init__(self, compiler: Compiler, state: State) -> None:
+        self.begin = compiler.begin
+        self.handlers = [self._computed(slot, compiler.handlers, state) for slot in range(SLOTS)]
+
+    @staticmethod
+    def _computed(slot: int, handlers: Sequence[Handler], state: State) -> Handler:
+        stack = state.stack
+
+        def handle(*arguments: object) -> None:
+            handlers[slot](*arguments)
+            if stack and stack[-1][0] == PENDING:
+                stack.append(state.materialize(stack.pop()))
+
+        return handle
+
+
+def _itself(handler: Handler) -> Handler:
+    return handler
+
+
+_lock = threading.Lock()
+_idle: dict[int, list[Compiler]] = {}
+
+
+def compile_function(
+    context: Context, layout: ContextLayout, index: int, library: TemplateLibrary, bounds: str = "guard"
+) -> FunctionCode:
+    """The code of function `index` (which the module defines), whose body is known to be valid.
+
+    `bounds` is "guard", where 32-bit memories reserve all that an access can reach, or "checked".
+    UnsupportedFeature if it uses GC objects.
+    """
+    with _lock:
+        compilers = _idle.setdefault(id(library), [])
+        compiler = compilers.pop() if compilers else Compiler(library)
+    try:
+        return compiler.compile(context, layout, index, bounds)
+    except Pressed:
+        return compiler.compile(context, layout, index, bounds, careful=True)
+    finally:
+        with _lock:
+            compilers.append(compiler)
