@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import struct
+import tempfile
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from guest import ALL_RIGHTS, ROOT, Guest, fails
@@ -13,7 +15,8 @@ from hypothesis import strategies as st
 
 from wasmine import Exit
 from wasmine.format.types import I64
-from wasmine.wasi import Errno, FakeClock, MemoryFileSystem, Symlink
+from wasmine.wasi import Errno, FakeClock, HostDirectory, MemoryFileSystem, Quota, Symlink
+from wasmine.wasi.filesystem import FileSystem
 from wasmine.wasi.layout import OFlags
 from wasmine.wasi.preview1 import FUNCTIONS, WasiFunction
 
@@ -22,11 +25,17 @@ EDGES = [0, 1, 2, 3, 4, 5, 7, 8, 64, 1024, SIZE - 9, SIZE - 1, SIZE, 1 << 31, (1
 WIDE = [*EDGES, 1 << 32, (1 << 63) - 1, 1 << 63, (1 << 64) - 1, ALL_RIGHTS]
 
 
-def hostile_guest() -> Guest:
-    """A guest with some files open, whose memory is full of numbers that look like pointers."""
-    tree = {"a": b"text", "d": {"b": b"x"}, "0": b"zero", "link": Symlink("a")}
-    files = MemoryFileSystem(tree, capacity=1 << 20)
-    guest = Guest(["tool"], {"A": "1"}, memory=SIZE, mounts={"/files": files}, stdin=b"input", clock=FakeClock())
+def hostile_guest(folder: Path | None = None) -> Guest:
+    """A guest with some files open, in memory or in a folder, whose memory is full of numbers that look like pointers."""
+    if folder is None:
+        tree = {"a": b"text", "d": {"b": b"x"}, "0": b"zero", "link": Symlink("a")}
+        files: FileSystem = MemoryFileSystem(tree, capacity=1 << 20)
+    else:
+        (folder / "d").mkdir(exist_ok=True)
+        (folder / "a").write_bytes(b"text")
+        files = HostDirectory(folder)
+    mounts, quota = {"/files": files}, Quota(file_bytes=1 << 20)
+    guest = Guest(["tool"], {"A": "1"}, memory=SIZE, mounts=mounts, stdin=b"in", clock=FakeClock(), quota=quota)
     guest.open("a")
     guest.open("d", OFlags.DIRECTORY)
     for address in range(0, SIZE, 4):
@@ -41,10 +50,13 @@ def call(guest: Guest, function: WasiFunction, arguments: Sequence[int]) -> None
         assert function.name == "proc_exit"
 
 
+@pytest.mark.parametrize("where", ["memory", "host"])
 @pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.name)
-def test_every_argument_at_its_edges(function: WasiFunction) -> None:
-    for edge in WIDE:
-        guest = hostile_guest()
+def test_every_argument_at_its_edges(function: WasiFunction, where: str, tmp_path: Path) -> None:
+    for number, edge in enumerate(WIDE):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        guest = hostile_guest(folder if where == "host" else None)
         call(guest, function, [edge if type is I64 else edge & 0xFFFF_FFFF for type in function.types])
         # One odd argument among good ones gets further.
         for position, type in enumerate(function.types):
@@ -54,10 +66,14 @@ def test_every_argument_at_its_edges(function: WasiFunction) -> None:
         guest.wasi.close()
 
 
-@settings(max_examples=400, deadline=None)
-@given(st.data())
-def test_any_sequence_of_calls(data: st.DataObject) -> None:
-    guest = hostile_guest()
+@settings(max_examples=250, deadline=None)
+@given(st.data(), st.booleans())
+def test_any_sequence_of_calls(data: st.DataObject, on_host: bool) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        run_calls(data, hostile_guest(Path(folder) if on_host else None))
+
+
+def run_calls(data: st.DataObject, guest: Guest) -> None:
     for _ in range(6):
         function = data.draw(st.sampled_from(FUNCTIONS))
         narrow = st.sampled_from(EDGES) | st.integers(0, 8) | st.integers(0, (1 << 32) - 1)

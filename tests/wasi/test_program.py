@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from wasmine import Exit, LinkError, Timeout, Trap
-from wasmine.wasi import FakeClock, MemoryFileSystem, Quota
+from wasmine.wasi import Errno, FakeClock, MemoryFileSystem, Quota
 from wasmine.wasi.program import DEVNULL, PIPE, STDOUT, ProgramFailed, run
 
 HELLO = Path(__file__).parents[2] / "examples/hello.wat"
@@ -181,6 +181,16 @@ def test_a_reactor_is_initialized() -> None:
 def test_what_is_no_program_is_refused() -> None:
     with pytest.raises(LinkError, match="is no program: it has no function _start; it exports add"):
         run('(module (func (export "add")))')
+
+
+def test_a_program_without_a_memory_can_exit() -> None:
+    text = """(module (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+      (func (export "_start") (call $exit (i32.const 9))))"""
+    assert run(text).returncode == 9
+    text = """(module (import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))
+      (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+      (func (export "_start") (call $exit (call $random (i32.const 0) (i32.const 1)))))"""
+    assert run(text).returncode == Errno.FAULT
 
 
 def test_an_import_of_the_wrong_type_is_refused() -> None:

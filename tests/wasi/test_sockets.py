@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 import time
@@ -184,6 +185,7 @@ def test_results_outside_of_memory_are_a_fault(guest: Guest, client: socket.sock
 def test_the_listener_still_belongs_to_the_host(listener: socket.socket) -> None:
     with Guest(listen=[listener]).wasi:
         pass
+    assert os.get_blocking(listener.fileno())
     with socket.create_connection(listener.getsockname()):
         connection, _ = listener.accept()
         connection.close()

@@ -45,6 +45,7 @@ def execute(arguments: Arguments) -> int:
 def _system(arguments: Arguments, argv: list[str]) -> WASI:
     """The guest's operating system, as the flags say."""
     from wasmine.wasi.clocks import FakeClock
+    from wasmine.wasi.program import own_stream
     from wasmine.wasi.system import WASI
     from wasmine.wasi.trace import Tracer
 
@@ -57,9 +58,9 @@ def _system(arguments: Arguments, argv: list[str]) -> WASI:
         return WASI(
             argv,
             _environment(arguments),
-            stdin=_own(sys.stdin),
-            stdout=_own(sys.stdout),
-            stderr=_own(sys.stderr),
+            stdin=own_stream(sys.stdin),
+            stdout=own_stream(sys.stdout),
+            stderr=own_stream(sys.stderr),
             mounts=mounts,
             listen=[_listener(address) for address in arguments["--listen"]],
             clock=FakeClock() if arguments["--fake-clock"] else None,
@@ -70,11 +71,6 @@ def _system(arguments: Arguments, argv: list[str]) -> WASI:
         raise CommandError(f"invalid mount: {error.strerror or error}: {error.filename!r}") from None
     except ValueError as error:
         raise CommandError(str(error)) from None
-
-
-def _own(stream: Any) -> Any:
-    """One of the process's streams; None where it has none, and where it was closed."""
-    return None if stream is None or stream.closed else stream
 
 
 def _environment(arguments: Arguments) -> dict[str, str]:

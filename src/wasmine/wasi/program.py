@@ -110,7 +110,7 @@ def run(
         WASI(
             argv,
             env,
-            stdin=None if stdin == DEVNULL else sys.stdin if stdin is None else stdin,
+            stdin=_stream(stdin, None, sys.stdin),
             stdout=out,
             stderr=error,
             mounts=mounts,
@@ -182,7 +182,12 @@ def _stream(given: Any, captured: bytearray | None, own: Any) -> Any:
         return None
     if captured is not None:
         return captured
-    return own if given is None else given
+    return own_stream(own) if given is None else given
+
+
+def own_stream(stream: Any) -> Any:
+    """One of the process's streams; None where it has none, and where it was closed."""
+    return None if stream is None or stream.closed else stream
 
 
 def _captured(given: Any, captured: bytearray | None, text: bool) -> bytes | str | None:

@@ -69,6 +69,7 @@ class Listener(SocketDescriptor):
     def __init__(self, sock: socket.socket, waiting: Waiting) -> None:
         super().__init__(sock.dup(), rights.LISTENER, 0, waiting)
         self.inheriting = rights.SOCKET
+        self._blocked = sock.gettimeout() is None
 
     def accept(self, flags: int) -> Connection:
         """The next connection."""
@@ -78,6 +79,12 @@ class Listener(SocketDescriptor):
 
     def read_fileno(self) -> int | None:
         return self.socket.fileno()
+
+    def close(self) -> None:
+        # Whether a socket blocks is the same for all its duplicates, the host's included.
+        if self._blocked and self.socket.fileno() >= 0:
+            self.socket.setblocking(True)
+        super().close()
 
 
 class Connection(SocketDescriptor):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
+from wasmine.errors import WasmineError
 from wasmine.format.types import I32, I64
 from wasmine.runtime.host import Caller
 from wasmine.wasi import rights
@@ -119,7 +120,7 @@ class WASI:
         def call(caller: Caller, *arguments: int) -> int:
             unsigned = [argument & mask for argument, mask in zip(arguments, masks, strict=True)]
             try:
-                body(system, GuestMemory(caller.memory.view()), *unsigned)
+                body(system, _memory_of(caller), *unsigned)
             except WasiError as error:
                 return error.errno.value
             except OSError as error:
@@ -138,6 +139,14 @@ class WASI:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+def _memory_of(caller: Caller) -> GuestMemory:
+    """The caller's memory; an empty one if it has none, for `proc_exit` and others that need none."""
+    try:
+        return GuestMemory(caller.memory.view())
+    except WasmineError:
+        return GuestMemory(memoryview(b""))
 
 
 def _typed(call: Callable[..., Any], function: WasiFunction) -> Callable[..., Any]:

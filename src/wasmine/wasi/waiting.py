@@ -23,8 +23,9 @@ SLICE = 0.05
 class Waiting:
     """How long a guest may wait.
 
-    `deadline` is a reading of `time.monotonic()`, None for no limit; it may be set and moved at any time by whoever runs
-    the guest. `interrupt`, if there is one, is called before and while waiting, and ends the guest by raising.
+    `deadline` is a reading of `time.monotonic()`, None for no limit. `interrupt`, if there is one, is called before and
+    while waiting, and ends the guest by raising. Whoever runs the guest may change both at any time; but a wait that began
+    with neither notices nothing until it ends.
     """
 
     def __init__(self) -> None:
