@@ -1,0 +1,113 @@
+"""Calls that can be left early: `invoke_*`, and what leaves them (longjmp and C++ exceptions).
+
+Code that WebAssembly's own exceptions do not serve calls through the host what may not return: `invoke_vii(f, a, b)` calls
+entry f of the table. If a longjmp or a C++ exception comes out of it, the host puts the C stack back and calls the guest's
+`setThrew(1, 0)`; the guest then looks whether it is the one that catches.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from wasmine.errors import LinkError, Trap, TrapKind, WasmineError
+from wasmine.format.types import F32, F64, I32, I64, Kind, func_type
+from wasmine.runtime.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from wasmine.format.types import DefinedType, FuncType, ValueType
+    from wasmine.runtime.function import Function
+    from wasmine.runtime.host import Caller
+    from wasmine.runtime.module import Module
+
+_MASK = 0xFFFF_FFFF
+
+# The pairs of functions that read and set the C stack pointer: today's names, and those before 2024.
+_STACK = (("emscripten_stack_get_current", "_emscripten_stack_restore"), ("stackSave", "stackRestore"))
+_TABLE = "__indirect_function_table"
+
+
+class Longjmp(WasmineError):
+    """The guest called longjmp. Python sees it only if the setjmp that it jumps to is no longer being called."""
+
+    def __str__(self) -> str:
+        return "the guest called longjmp, and no function that called setjmp was waiting for it"
+
+
+class CppException(WasmineError):
+    """The guest threw a C++ exception. `pointer` is the address of the object; Python sees it if nothing caught it."""
+
+    def __init__(self, pointer: int) -> None:
+        self.pointer = pointer
+        super().__init__(pointer)
+
+    def __str__(self) -> str:
+        return f"uncaught C++ exception (the object is at address {self.pointer:#x})"
+
+
+def stack_functions(module: Module) -> tuple[str, str]:
+    """The names of the exports that read and set the stack pointer. LinkError if they, or `setThrew`, are missing."""
+    exports = module.exports
+    for save, restore in _STACK:
+        if save in exports and restore in exports:
+            if "setThrew" not in exports:
+                raise LinkError("setThrew not exported: functions invoke_* need it to report a longjmp or an exception")
+            return save, restore
+    save, restore = _STACK[0]
+    missing = restore if save in exports else save
+    raise LinkError(f"{missing} not exported: functions invoke_* need it to put the stack back after a longjmp")
+
+
+def invoke(type: FuncType, save: str, restore: str) -> Callable[..., Any]:
+    """The host function for an import `invoke_*` of this type: an index of the table, then the entry's parameters."""
+    if not type.params or type.params[0] is not I32:
+        raise LinkError(f"expected the index of a function as first parameter, found {type}")
+    expected = func_type(type.params[1:], type.results)
+    nothing = _zeros(type)
+
+    def call(caller: Caller, index: int, *arguments: Any) -> Any:
+        exports = caller.exports
+        entry = _entry(caller, index & _MASK, expected)
+        stack = exports[save]()
+        try:
+            return entry(*arguments)
+        except (Longjmp, CppException):
+            exports[restore](stack)
+            exports.setThrew(1, 0)
+            return nothing
+        except Exception:
+            exports[restore](stack)
+            raise
+
+    return call
+
+
+def _zeros(type: FuncType) -> Any:
+    """What a function of this type returns that did not return: the guest does not look at it."""
+    zeros: dict[ValueType, Any] = {I32: 0, I64: 0, F32: 0.0, F64: 0.0}
+    values = tuple(zeros.get(result) for result in type.results)
+    return values if len(values) > 1 else values[0] if values else None
+
+
+def _entry(caller: Caller, index: int, expected: DefinedType) -> Function:
+    """The function in the table, with the checks and the traps of `call_indirect`."""
+    table = _table(caller)
+    if index >= len(table):
+        raise Trap(TrapKind.TABLE_OUT_OF_BOUNDS, f"element {index} of a table of {len(table)}")
+    entry: Function | None = table[index]
+    if entry is None:
+        raise Trap(TrapKind.UNINITIALIZED_ELEMENT, f"element {index}")
+    if not entry.defined.is_subtype_of(expected):
+        raise Trap(TrapKind.INDIRECT_CALL_TYPE_MISMATCH, f"expected {expected}, found {entry.defined}")
+    return entry
+
+
+def _table(caller: Caller) -> Table:
+    exported = caller.exports.get(_TABLE)
+    if isinstance(exported, Table):
+        return exported
+    if not caller.instance.tables:
+        raise Trap(TrapKind.TABLE_OUT_OF_BOUNDS, "the module has no table")
+    first: Table = caller.instance.member(Kind.TABLE, 0)
+    return first
