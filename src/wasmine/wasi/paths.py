@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from wasmine.wasi.guest_memory import GuestMemory
     from wasmine.wasi.system import WASI
 
-_READING = int(Rights.FD_READ | Rights.FD_READDIR)
+_READING = Rights.FD_READ | Rights.FD_READDIR
 
 
 def _place(

@@ -40,8 +40,7 @@ class Rights(Flags):
 
 R = Rights
 
-# Plain ints: these are compared on every call, and `IntFlag` operations are slow.
-FILE = int(
+FILE = (
     R.FD_DATASYNC
     | R.FD_READ
     | R.FD_SEEK
@@ -56,7 +55,7 @@ FILE = int(
     | R.FD_FILESTAT_SET_TIMES
     | R.POLL_FD_READWRITE
 )
-DIRECTORY = int(
+DIRECTORY = (
     R.FD_FDSTAT_SET_FLAGS
     | R.FD_SYNC
     | R.FD_DATASYNC
@@ -80,9 +79,9 @@ DIRECTORY = int(
     | R.PATH_UNLINK_FILE
     | R.POLL_FD_READWRITE
 )
-STREAM = int(R.FD_FDSTAT_SET_FLAGS | R.FD_FILESTAT_GET | R.POLL_FD_READWRITE)  # and FD_READ or FD_WRITE
-SOCKET = int(STREAM | R.FD_READ | R.FD_WRITE | R.SOCK_SHUTDOWN)
-LISTENER = int(STREAM | R.SOCK_ACCEPT)
+STREAM = R.FD_FDSTAT_SET_FLAGS | R.FD_FILESTAT_GET | R.POLL_FD_READWRITE  # and FD_READ or FD_WRITE
+SOCKET = STREAM | R.FD_READ | R.FD_WRITE | R.SOCK_SHUTDOWN
+LISTENER = STREAM | R.SOCK_ACCEPT
 
 # A file opened with any of these must be opened for writing.
-WRITING = int(R.FD_WRITE | R.FD_ALLOCATE | R.FD_FILESTAT_SET_SIZE)
+WRITING = R.FD_WRITE | R.FD_ALLOCATE | R.FD_FILESTAT_SET_SIZE

@@ -10,7 +10,7 @@ from wasmine.wasi import rights
 from wasmine.wasi.descriptors import Descriptor
 from wasmine.wasi.errno import Errno, WasiError
 from wasmine.wasi.filesystem.interface import Stat
-from wasmine.wasi.layout import U16, FdFlags, Filetype, RiFlags, RoFlags, SdFlags, Whence
+from wasmine.wasi.layout import U16, FdFlags, Filetype, RiFlags, SdFlags, Whence
 from wasmine.wasi.rights import Rights
 
 if TYPE_CHECKING:
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from wasmine.wasi.system import WASI
     from wasmine.wasi.waiting import Result, Waiting
 
-_DIRECTIONS = {
-    int(SdFlags.RD): socket.SHUT_RD,
-    int(SdFlags.WR): socket.SHUT_WR,
-    int(SdFlags.RD | SdFlags.WR): socket.SHUT_RDWR,
+_DIRECTIONS: dict[int, int] = {
+    SdFlags.RD: socket.SHUT_RD,
+    SdFlags.WR: socket.SHUT_WR,
+    SdFlags.RD | SdFlags.WR: socket.SHUT_RDWR,
 }
 
 
@@ -156,7 +156,7 @@ def sock_recv(
     memory.slice(result_flags, 2)
     received = connection.receive(memory.vectors(iovs, count), flags)
     memory.write_u32(result, received)
-    memory.pack(U16, result_flags, RoFlags(0))  # a stream never loses what did not fit
+    memory.pack(U16, result_flags, 0)  # no roflags: a stream never loses what did not fit
 
 
 def sock_send(system: WASI, memory: GuestMemory, fd: int, iovs: int, count: int, flags: int, result: int) -> None:

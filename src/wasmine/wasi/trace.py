@@ -12,6 +12,7 @@ from wasmine.wasi.layout import (
     Advice,
     ClockId,
     FdFlags,
+    Flags,
     FstFlags,
     LookupFlags,
     OFlags,
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from wasmine.wasi.preview1 import Parameter, WasiFunction
 
-_FLAGS: dict[str, type[enum.IntFlag]] = {
+_FLAGS: dict[str, type[Flags]] = {
     "fdflags": FdFlags,
     "fstflags": FstFlags,
     "lookupflags": LookupFlags,
@@ -116,9 +117,9 @@ def _argument(view: memoryview, parameter: Parameter, values: list[int]) -> str:
     return str(values[0]) if meaning in ("delta", "fd") else str(first)
 
 
-def _flags(kind: type[enum.IntFlag], bits: int) -> str:
-    names = [member.name or "" for member in kind if bits & member.value]
-    unknown = bits & ~sum(member.value for member in kind)
+def _flags(kind: type[Flags], bits: int) -> str:
+    names = [member.name for member in kind if bits & member]
+    unknown = bits & ~kind.all()
     return "|".join([*names, hex(unknown)] if unknown else names)
 
 
