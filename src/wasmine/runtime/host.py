@@ -171,7 +171,7 @@ def _declared(function: Callable[..., Any], name: str) -> tuple[_Choices | None,
             returns = ()
         elif get_origin(returned) is tuple:
             returns = tuple(_choices(part, f"{name}() result") for part in get_args(returned))
-        elif returned not in (Any, object):
+        elif returned not in (Any, object) and type(None) not in get_args(returned):  # not "a result or none"
             returns = (_choices(returned, f"{name}() result"),)
     return declared, returns, wants_caller, sum(p.default is not p.empty for p in positional)
 
