@@ -1,7 +1,7 @@
 """What the compiler of functions hands to the rest of the engine: `FunctionCode`, and what such code asks of it.
 
 A compiled function is entered with r12, r13 and r14 as `machine.amd64` says and its arguments in slots 0.. of its frame.
-It preserves these and rbx, rbp, r10, r15, xmm6 to xmm12 (all 128 bits). A single result comes back in rdi or xmm0,
+It preserves these and rbx, rbp, r10, r15, xmm6 to xmm12 (all 128 bits). A single result comes back in rdi or xmm1,
 several in slots 0.. of the frame. An i32 is zero-extended in a register; in a slot only its 4 bytes count.
 
 Code calls the blob of `machine.amd64`, by relocations to these symbols, always with the native stack as it finds it:

@@ -31,7 +31,11 @@ def walk(pc: int, stack: int, read: Callable[[int], int | None], symbols: Mappin
 
     `read(address)` is the word of the native stack at an address, None where it is not known any more.
     """
-    between = {symbols["other_return"]: amd64.OTHER_FRAME, symbols["host_returned"]: amd64.HOST_FRAME}
+    between = {
+        symbols["other_return"]: amd64.OTHER_FRAME,
+        symbols["host_returned"]: amd64.HOST_FRAME,
+        symbols["service_returned"]: amd64.HOST_FRAME,
+    }
     here: int | None = pc
     while here is not None and here != symbols["enter_returned"]:
         size = between.get(here)

@@ -72,7 +72,7 @@ _RESTORE: Final = "\n".join(
 )
 
 HOST_FRAME: Final = _SAVED_SIZE
-"""Bytes between the stack pointer and the return address in `host_function`."""
+"""Bytes between the stack pointer and the return address in `call_host` and `host_function`."""
 
 OTHER_FRAME: Final = 8
 """The same in the switch to another instance: what lies above `other_return`."""
@@ -218,7 +218,7 @@ enter:
 enter_returned:
   mov rcx, [rsp+64]
   mov [rcx+{Thread.RESULT}], rdi
-  movups [rcx+{Thread.RESULT_VECTOR}], xmm0
+  movups [rcx+{Thread.RESULT_VECTOR}], xmm1
   xor eax, eax
   jmp enter_leave
 enter_trapped:
@@ -278,6 +278,13 @@ leave_by_trap:
 # int call_host(context, service, frame) through ctypes; not 0 is RESUME, or a trap that Python has already described.
 .globl call_host
 call_host:
+{_SAVE}
+  call call_host_here
+.globl service_returned
+service_returned:
+{_RESTORE}
+  ret
+
 call_host_here:
   mov rdx, [r12+{Context.THREAD}]
   mov [rdx+{Thread.TRAP_STACK}], rsp
@@ -315,7 +322,7 @@ host_function:
 host_returned:
 {_RESTORE}
   mov rdi, [r13]
-  movups xmm0, [r13]
+  movups xmm1, [r13]
   ret
 
 # A function that was not compiled yet: a stub has put its index into eax. It is compiled, then runs.
@@ -483,6 +490,7 @@ SYMBOLS: Final = (
     "other_return",
     "host_function",
     "host_returned",
+    "service_returned",
     "compile_function",
     "fill32",
     "fill64",
