@@ -335,7 +335,13 @@ class TestOthers:
         status, out, _ = cli("doctor")
         assert status == 0
         assert f"{sys.version_info.major}.{sys.version_info.minor}." in out
-        assert re.search(r"^engine: +\w+ ", out, re.MULTILINE)
+        assert re.search(r"^interpreter engine: +works here$", out, re.MULTILINE)
+        assert re.search(r"^auto: +takes the \w+ engine$", out, re.MULTILINE)
+
+    def test_doctor_says_why_an_engine_does_not_work(self, cli: CLI, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("wasmine.runtime.runtime.ENGINES", ("auto", "interpreter", "steam"))
+        out = cli("doctor")[1]
+        assert re.search(r"^steam engine: +does not work here: unknown engine 'steam'", out, re.MULTILINE)
 
     @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
     def test_completion_knows_every_command_and_flag(self, cli: CLI, shell: str) -> None:

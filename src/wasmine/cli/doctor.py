@@ -19,13 +19,26 @@ def execute(arguments: Arguments) -> int:
         "wasmine": __version__,
         "python": f"{platform.python_implementation()} {platform.python_version()} ({sys.platform})",
         "machine": f"{platform.machine()}, {platform.system()} {platform.release()}",
-        "engine": f"{chosen} (of {', '.join(name for name in ENGINES if name != 'auto')})",
+        **{f"{name} engine": _state(name) for name in ENGINES if name != "auto"},
+        "auto": f"takes the {chosen} engine",
         "host directories": "can be mounted" if supported() else "cannot be mounted safely on this operating system",
     }
     width = max(map(len, facts)) + 2
     for name, fact in facts.items():
         print(f"{name + ':':{width}}{fact}")
     return 0
+
+
+def _state(engine: str) -> str:
+    """Whether an engine works here, and if not, why."""
+    from wasmine.runtime.runtime import Runtime
+
+    try:
+        with Runtime(engine) as runtime:  # type: ignore[arg-type]
+            runtime.engine  # noqa: B018 - it is made on first use
+    except Exception as error:  # whatever is wrong, saying so is what a doctor is for
+        return f"does not work here: {error or type(error).__name__}"
+    return "works here"
 
 
 COMMAND = Command("doctor", "Say which engine is used on this machine, and why", "", execute)
