@@ -184,8 +184,9 @@ def callee(lowering: Lowering, type_index: int, table: int) -> None:
     """
     stack = lowering.stack
     width = W64 if lowering.context.tables[table].address is I64 else W32
-    # The arguments are evaluated before the lookup may trap.
-    lowering.settle_effects(len(stack) - 1)
+    # The arguments are evaluated before the lookup may trap. So is an index that may trap itself: in the line of the lookup
+    # an error of a memory or an array would pass for one of the table.
+    lowering.settle_effects()
     index = width.exact(stack.pop(), f"t{len(stack)}")
     elements = lowering.need("T", "table", table)
     type = lowering.need("D", "type", type_index)

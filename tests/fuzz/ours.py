@@ -1,0 +1,152 @@
+"""Wasmine's engines as subjects of comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from session import Argument, Call, Outcome, Session
+
+import wasmine
+from wasmine.errors import LinkError, Trap, UnsupportedFeature, WasmException
+from wasmine.format.types import F32, F64, I32, FuncType, Heap, NumberType, func_type
+from wasmine.interpreter.bits import f32_from_bits, f32_to_bits, f64_from_bits, f64_to_bits
+from wasmine.runtime.reference import I31
+from wasmine.runtime.values import to_internal
+
+if TYPE_CHECKING:
+    from wasmine.format.types import ValueType
+
+HOST_FUNCTION: Final = cast("FuncType", func_type((I32, I32), (I32,)).composite)
+
+
+def host_function(first: int, second: int) -> int:
+    """What modules import as `mix` from `host`."""
+    mixed = (first * 31 + second) & 0xFFFF_FFFF
+    return mixed - (mixed >> 31 << 32)
+
+
+@dataclass(frozen=True)
+class HostReference:
+    """What an argument `("extern", number)` refers to."""
+
+    number: int
+
+
+_FROM_ARGUMENT: Final[dict[str, Callable[[int], Any]]] = {
+    "f32": f32_from_bits,
+    "f64": f64_from_bits,
+    "i31": I31,
+    "extern": HostReference,
+}
+
+
+def internal(argument: Argument) -> Any:
+    """The internal value of an argument."""
+    kind, number = argument
+    return None if kind.startswith("null") else _FROM_ARGUMENT.get(kind, int)(number)
+
+
+def shown(value: Any, type: ValueType) -> str:
+    """An internal value of a closed type: every bit of a number, what can be compared of a reference."""
+    if isinstance(type, NumberType):
+        bits = f32_to_bits(value) if type is F32 else f64_to_bits(value) if type is F64 else value
+        return f"{type}:{bits:#x}"
+    if value is None:
+        return "null"
+    external = type.heap is Heap.EXTERN
+    if external and isinstance(value, HostReference):
+        return f"extern:{value.number}"
+    return f"i31:{value.value}" if isinstance(value, I31) and not external else "ref"
+
+
+class WasmineSubject:
+    """An engine of Wasmine."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def load(self, modules: Sequence[bytes | str]) -> WasmineModules:
+        return WasmineModules(self.name, [wasmine.Module(source) for source in modules])
+
+
+class WasmineModules:
+    """Modules to run with an engine."""
+
+    def __init__(self, engine: str, modules: list[wasmine.Module]) -> None:
+        self.engine = engine
+        self.modules = modules
+
+    def run(self, session: Session) -> list[Outcome]:
+        with wasmine.Runtime(self.engine) as runtime:  # type: ignore[arg-type]  # names come from the command line
+            mix = runtime.function(host_function, HOST_FUNCTION)
+            instances: list[wasmine.Instance] = []
+
+            def instantiate() -> tuple[str, ...]:
+                for position, module in enumerate(self.modules):
+                    instances.append(runtime.instantiate(module, {"host": {"mix": mix}}, f"m{position}"))
+                return ()
+
+            outcomes = [_outcome(instantiate, instances)]
+            if outcomes[0].ending == "returned":
+                outcomes += [_outcome(partial(_call, instances, call), instances) for call in session]
+            return outcomes
+
+
+def _call(instances: list[wasmine.Instance], call: Call) -> tuple[str, ...]:
+    function: wasmine.Function = instances[call.module].exports[call.export]
+    result = function.invoke(*map(internal, call.arguments))
+    types = function.type.results
+    results = (result,) if len(types) == 1 else result or ()
+    return tuple(map(shown, results, types))
+
+
+def _outcome(run: Callable[[], tuple[str, ...]], instances: list[wasmine.Instance]) -> Outcome:
+    try:
+        ending, values = "returned", run()
+    except Trap as trap:
+        ending, values = trap.kind.value, ()
+    except WasmException as exception:
+        types = exception.tag.type.params
+        internals = map(to_internal, types, exception.values)
+        ending, values = "exception", tuple(map(shown, internals, types))
+    except LinkError as error:
+        ending, values = "link error", (str(error),)
+    except UnsupportedFeature as error:
+        ending, values = "unsupported", (str(error),)
+    except MemoryError:
+        ending, values = "out of memory", ()
+    except Exception as error:
+        # Nothing else may ever come out: whatever does is a finding.
+        ending, values = f"raised {type(error).__name__}", (str(error),)
+    return Outcome(ending, values, tuple(_state(instances)))
+
+
+def _state(instances: list[wasmine.Instance]) -> list[str]:
+    """A line for each exported memory, table and global."""
+    lines = []
+    for position, instance in enumerate(instances):
+        for name, member in instance.exports.items():
+            content = _content(member)
+            if content is not None:
+                lines.append(f"{position} {name!r} {content}")
+    return lines
+
+
+def _content(member: Any) -> str | None:
+    if isinstance(member, wasmine.Memory):
+        return f"memory {member.size} {sha256(member.view()).hexdigest()}"
+    if isinstance(member, wasmine.Table):
+        nulls = bytes(member.get(index) is None for index in range(len(member)))
+        return f"table {len(member)} {sha256(nulls).hexdigest()}"
+    if isinstance(member, wasmine.Global):
+        return f"global {shown(member.get(), member.type.value)}"
+    return None
+
+
+def parameter_types(module: wasmine.Module) -> dict[str, tuple[ValueType, ...]]:
+    """The types of the parameters of each exported function."""
+    return {name: type.params for name, type in module.exports.items() if isinstance(type, FuncType)}
