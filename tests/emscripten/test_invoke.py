@@ -184,13 +184,23 @@ def test_the_older_longjmp_reports_its_buffer_itself(guest: Any) -> None:
     ],
 )
 def test_a_missing_export_is_named(exports: list[str], missing: str) -> None:
-    functions = " ".join(f'(func (export "{name}"))' for name in exports)
+    types = {"Save": "(result i32) (i32.const 0)", "current": "(result i32) (i32.const 0)", "estore": "(param i32)"}
+    functions = " ".join(
+        f'(func (export "{name}") {next(type for end, type in types.items() if name.endswith(end))})'
+        for name in exports
+    )
     module = wasmine.Module(f'(module (import "env" "invoke_v" (func (param i32))) {functions})')
     with pytest.raises(wasmine.LinkError, match=f"{missing} not exported"):
         wasmine.emscripten.imports(module)
 
 
 def test_an_invoke_without_an_index_is_refused() -> None:
-    text = '(module (import "env" "invoke_v" (func)) (func (export "stackSave")) (func (export "stackRestore")) (func (export "setThrew")))'
+    module = wasmine.Module(GUEST.format(imports='(import "env" "invoke_v" (func))', functions="", **NEW))
     with pytest.raises(wasmine.LinkError, match=r"env\.invoke_v: expected the index of a function"):
+        wasmine.emscripten.imports(module)
+
+
+def test_an_export_of_another_type_is_refused() -> None:
+    text = '(module (import "env" "emscripten_longjmp" (func (param i32 i32))) (memory (export "setThrew") 1))'
+    with pytest.raises(wasmine.LinkError, match=r"export setThrew: expected function \[i32 i32\] -> \[\], found"):
         wasmine.emscripten.imports(wasmine.Module(text))

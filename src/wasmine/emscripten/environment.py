@@ -7,7 +7,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from wasmine.emscripten.invoke import CppException, Longjmp, invoke, stack_functions
+from wasmine.emscripten.invoke import SET_THREW, CppException, Longjmp, invoke, require, stack_functions
 from wasmine.emscripten.pointers import MASK, read, text, write
 from wasmine.emscripten.syscalls import SYSCALLS, Syscalls
 from wasmine.errors import Exit, LinkError, Trap, TrapKind
@@ -43,22 +43,30 @@ class Environment:
     def functions(self) -> dict[str, Callable[..., Any]]:
         """By name, what the module imports from `env` and is known here."""
         found: dict[str, Callable[..., Any]] = {}
-        stack: tuple[str, str] | None = None
         for entry in self._module.imports:
-            type = entry.type
-            if entry.module != "env" or not isinstance(type, FuncType):
-                continue
-            if entry.name.startswith("invoke_"):
-                stack = stack or stack_functions(self._module)
+            if entry.module == "env" and isinstance(entry.type, FuncType):
                 try:
-                    found[entry.name] = invoke(type, *stack)
+                    function = self._function(entry.name, entry.type)
                 except LinkError as error:
                     raise LinkError(f"env.{entry.name}: {error}") from None
-            elif entry.name in SYSCALLS or entry.name.startswith("__syscall_"):
-                found[entry.name] = self._syscalls.function(entry.name, type)
-            elif entry.name in FUNCTIONS:
-                found[entry.name] = FUNCTIONS[entry.name](self, type)
+                if function is not None:
+                    found[entry.name] = function
         return found
+
+    def _function(self, name: str, type: FuncType) -> Callable[..., Any] | None:
+        """The host function for an import; None if the name is not known. LinkError if the type cannot be Emscripten's."""
+        if name.startswith("invoke_"):
+            return invoke(type, *stack_functions(self._module))
+        if name in SYSCALLS or name.startswith("__syscall_"):
+            return self._syscalls.function(name, type)
+        make = FUNCTIONS.get(name)
+        if make is None:
+            return None
+        if len(type.results) > 1:
+            raise LinkError(f"it has at most one result; expected {type}")
+        if name == "emscripten_longjmp":
+            require(self._module, *SET_THREW)
+        return make(self, type)
 
     # ------------------------------------------------------------------------------------------------ jumps, the end
 
@@ -158,7 +166,7 @@ class Environment:
 def _memcpy(environment: Environment, type: FuncType) -> Callable[..., Any]:
     """Copying of large blocks. Old modules want the target's address back."""
 
-    def copy(caller: Caller, target: int, source: int, size: int) -> int | None:
+    def copy(caller: Caller, target: int, source: int, size: int) -> Any:
         write(caller.memory, target, read(caller.memory, source, size))
         return target if type.results else None
 
@@ -167,9 +175,9 @@ def _memcpy(environment: Environment, type: FuncType) -> Callable[..., Any]:
 
 def _broken_down(environment: Environment, type: FuncType) -> Callable[..., Any]:
     """localtime and gmtime, both UTC. New modules pass the time itself, older ones its address."""
-    by_value = type.params[0] is I64
+    by_value = type.params[:1] == (I64,)
 
-    def convert(caller: Caller, moment: int, result: int) -> int | None:
+    def convert(caller: Caller, moment: int, result: int) -> Any:
         memory = caller.memory
         if not by_value:
             moment = int.from_bytes(read(memory, moment, 8), "little", signed=True)

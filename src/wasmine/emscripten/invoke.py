@@ -10,13 +10,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from wasmine.errors import LinkError, Trap, TrapKind, WasmineError
-from wasmine.format.types import F32, F64, I32, I64, Kind, func_type
+from wasmine.format.types import F32, F64, I32, I64, FuncType, Kind, func_type
 from wasmine.runtime.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from wasmine.format.types import DefinedType, FuncType, ValueType
+    from wasmine.format.types import DefinedType, ValueType
     from wasmine.runtime.function import Function
     from wasmine.runtime.host import Caller
     from wasmine.runtime.module import Module
@@ -25,6 +25,7 @@ _MASK = 0xFFFF_FFFF
 
 # The pairs of functions that read and set the C stack pointer: today's names, and those before 2024.
 _STACK = (("emscripten_stack_get_current", "_emscripten_stack_restore"), ("stackSave", "stackRestore"))
+SET_THREW = "setThrew", FuncType((I32, I32), ())
 _TABLE = "__indirect_function_table"
 
 
@@ -48,15 +49,20 @@ class CppException(WasmineError):
 
 def stack_functions(module: Module) -> tuple[str, str]:
     """The names of the exports that read and set the stack pointer. LinkError if they, or `setThrew`, are missing."""
-    exports = module.exports
-    for save, restore in _STACK:
-        if save in exports and restore in exports:
-            if "setThrew" not in exports:
-                raise LinkError("setThrew not exported: functions invoke_* need it to report a longjmp or an exception")
-            return save, restore
-    save, restore = _STACK[0]
-    missing = restore if save in exports else save
-    raise LinkError(f"{missing} not exported: functions invoke_* need it to put the stack back after a longjmp")
+    save, restore = next((pair for pair in _STACK if pair[0] in module.exports), _STACK[0])
+    require(module, save, FuncType((), (I32,)))
+    require(module, restore, FuncType((I32,), ()))
+    require(module, *SET_THREW)
+    return save, restore
+
+
+def require(module: Module, name: str, type: FuncType) -> None:
+    """LinkError if the module does not export a function of this name and type."""
+    found = module.exports.get(name)
+    if found is None:
+        raise LinkError(f"{name} not exported: the host calls it when a longjmp or an exception ends a call")
+    if found != type:
+        raise LinkError(f"export {name}: expected function {type}, found {found}")
 
 
 def invoke(type: FuncType, save: str, restore: str) -> Callable[..., Any]:

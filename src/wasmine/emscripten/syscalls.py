@@ -6,10 +6,13 @@ preview 1 has no answer to is ENOSYS. Error numbers need no translation: Emscrip
 
 from __future__ import annotations
 
+import inspect
 from struct import Struct
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+from wasmine.errors import LinkError
+from wasmine.format.types import I32, I64
 from wasmine.wasi import files, paths, rights
 from wasmine.wasi.descriptors import OpenDirectory
 from wasmine.wasi.errno import Errno, WasiError, from_os_error
@@ -71,11 +74,17 @@ class Syscalls:
         self._read_up_to: WeakKeyDictionary[OpenDirectory, int] = WeakKeyDictionary()
 
     def function(self, name: str, type: FuncType) -> Callable[..., Any]:
-        """The host function for an import. One that is not known, or has no files to work on, answers -ENOSYS."""
+        """The host function for an import. One that is not known, or has no files to work on, answers -ENOSYS.
+
+        LinkError if the call has other parameters.
+        """
         body = SYSCALLS.get(name)
         results = len(type.results)
+        integers = {I32, I64}.issuperset(type.params) and type.results in ((), (I32,))
+        if not integers or (body is not None and not _takes(body, len(type.params))):
+            raise LinkError(f"the system call has another type; expected {type}")
 
-        def call(caller: Caller, *arguments: int) -> int | None:
+        def call(caller: Caller, *arguments: int) -> Any:
             answer = self._answer(body, caller, arguments)
             return answer if results else None
 
@@ -339,6 +348,15 @@ class Syscalls:
         memory.write(buffer & _MASK, data)
         self._read_up_to[directory] = start + len(entries)
         return len(data)
+
+
+def _takes(body: Callable[..., int], count: int) -> bool:
+    """Whether a method of `Syscalls` can be called with a memory and this many arguments."""
+    try:
+        inspect.signature(body).bind(None, None, *range(count))
+    except TypeError:
+        return False
+    return True
 
 
 def _translated(flags: int, table: tuple[tuple[int, Any], ...]) -> int:
