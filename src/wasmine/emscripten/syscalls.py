@@ -17,7 +17,7 @@ from wasmine.wasi import files, paths, rights
 from wasmine.wasi.descriptors import OpenDirectory
 from wasmine.wasi.errno import Errno, WasiError, from_os_error
 from wasmine.wasi.guest_memory import GuestMemory
-from wasmine.wasi.layout import FILESTAT, FdFlags, Filetype, FstFlags, LookupFlags, OFlags
+from wasmine.wasi.layout import FILESTAT, U32, FdFlags, Filetype, FstFlags, LookupFlags, OFlags
 from wasmine.wasi.rights import Rights
 
 if TYPE_CHECKING:
@@ -258,7 +258,7 @@ class Syscalls:
             return 0
         if command == _GET_FLAGS:
             return _access(descriptor.rights) | sum(bit for bit, flag in _FD_FLAGS if descriptor.flags & flag)
-        argument = memory.u32(arguments & _MASK)
+        (argument,) = memory.unpack(U32, arguments & _MASK)
         if command == _SET_FLAGS:
             self._call(files.fd_fdstat_set_flags, fd & _MASK, _translated(argument, _FD_FLAGS))
             return 0
