@@ -11,6 +11,7 @@ from wasmine.compiler.baseline.assembler import R12, R13
 from wasmine.compiler.baseline.calls import Calls
 from wasmine.compiler.baseline.control import Control
 from wasmine.compiler.baseline.emitter import Emitter
+from wasmine.compiler.baseline.exceptions import Exceptions
 from wasmine.compiler.baseline.operation import GENERAL, signature
 from wasmine.compiler.baseline.references import References
 from wasmine.compiler.baseline.state import PENDING, PINNED, SLOT, Pressed, State, letter_of, letters_of, size_of
@@ -91,6 +92,7 @@ class Compiler:
         self._calls = Calls(self._state, self._control)
         self._accesses = memory.Accesses(self._state)
         self._references = References(self._state, self._control, self._calls)
+        self._exceptions = Exceptions(self._state, self._control, self._calls)
         self._makers = self._named_makers()
         self._layout: ContextLayout | None = None
         self._bounds = ""
@@ -156,6 +158,7 @@ class Compiler:
     def _named_makers(self) -> dict[str, Callable[[], Handler]]:
         """Instructions that are lowered in a way of their own."""
         state, control, calls, references = self._state, self._control, self._calls, self._references
+        exceptions = self._exceptions
         made: dict[str, Callable[[], Handler]] = {
             "local.get": lambda: variables.local_get(state),
             "local.set": lambda: variables.local_set(state),
@@ -214,6 +217,14 @@ class Compiler:
             "memory.copy": references.memory_copy,
             "memory.fill": references.memory_fill,
             "data.drop": references.data_drop,
+            "try_table": exceptions.try_table,
+            "throw": exceptions.throw,
+            "throw_ref": exceptions.throw_ref,
+            "try": exceptions.try_,
+            "catch": exceptions.catch,
+            "catch_all": exceptions.catch_all,
+            "delegate": exceptions.delegate,
+            "rethrow": exceptions.rethrow,
             "memory.atomic.notify": references.notify,
             "memory.atomic.wait32": references.wait_32,
             "memory.atomic.wait64": references.wait_64,
@@ -247,6 +258,7 @@ class Compiler:
         chosen = allocate(letters, weights, careful=careful)
         emitter.reset()
         self._calls.reset(index)
+        self._exceptions.reset()
         checked = weights.calls or careful or size_of(letters) > LEAF_FRAME
         frame_end = self._enter(context.signatures[index], letters, chosen, weights, body.body.offset, checked=checked)
         walk_function(context, index, _Careful(self, state) if careful else self)
@@ -262,7 +274,7 @@ class Compiler:
             emitter.sites,
             8 * pushed,
             state.deepest,
-            (),
+            self._exceptions.finish(),
             self._calls.covered,
         )
 

@@ -35,10 +35,26 @@ class Label:
 
     `height` is the number of entries below it, `place` where its parameters and results have their slots; `letters` is
     what a branch to it carries. `target` is the head of a loop, else None: then `fields` are the distances of the jumps
-    that want its end, and `table` those of jump tables, with the start of the table.
+    that want its end, and `table` those of jump tables, with the start of the table; `end` is where they lead, once known.
+    `region` is the innermost try block around the code (`exceptions`), `own_region` that of a `try` in its catch parts.
+    `is_caught`: exceptions may arrive at the end.
     """
 
-    __slots__ = ("fields", "height", "letters", "otherwise", "params", "place", "region", "results", "table", "target")
+    __slots__ = (
+        "end",
+        "fields",
+        "height",
+        "is_caught",
+        "letters",
+        "otherwise",
+        "own_region",
+        "params",
+        "place",
+        "region",
+        "results",
+        "table",
+        "target",
+    )
 
     def __init__(self, height: int, place: int, params: str, results: str) -> None:
         self.height = height
@@ -50,7 +66,10 @@ class Label:
         self.fields: list[int] = []
         self.table: list[tuple[int, int]] = []
         self.otherwise: list[int] | None = None  # of an `if` without `else` so far: the jumps to the else part
-        self.region: int | None = None  # of exception handling: the innermost one outside the block
+        self.region: int | None = None
+        self.own_region: int | None = None
+        self.is_caught = False
+        self.end = 0
 
     @property
     def in_register(self) -> bool:
@@ -149,7 +168,7 @@ class Control:
             else:
                 label.fields += label.otherwise
         self.labels.pop()
-        if reachable and not label.fields and not label.table and self.labels:
+        if reachable and self.labels and not (label.fields or label.table or label.is_caught):
             return  # nothing joins here
         if reachable:
             self.arrive(label)
@@ -158,14 +177,14 @@ class Control:
             self.land(label)
         if self.labels:
             state.push_result(label.results, label.place)
-        elif reachable or label.fields or label.table:
+        elif reachable or label.fields or label.table or label.is_caught:
             self._emitter.code += self.epilogue
 
     def land(self, label: Label) -> None:
         """Make the branches to a label lead here."""
         emitter = self._emitter
         emitter.land(label.fields)
-        here = len(emitter.code)
+        here = label.end = len(emitter.code)
         for field, start in label.table:
             assembler.INT32.pack_into(emitter.code, field, here - start)
 

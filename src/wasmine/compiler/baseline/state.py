@@ -19,7 +19,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from wasmine.compiler.baseline import assembler
-from wasmine.compiler.baseline.operation import GENERAL
+from wasmine.compiler.baseline.operation import GENERAL, operation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -94,7 +94,9 @@ class State:
         self._constant_64 = form("i64.const C D")
         self._constant_wide = form("i64.const_wide! C D")
         self._constants = {letter: form(f"{TYPE_NAMES[letter]}.const K D") for letter in "fFv"}
-        self._is_zero = form("i64.eqz R D")
+        is_zero = operation(emitter, "i64.eqz", "R")
+        assert is_zero is not None
+        self._is_zero = is_zero
 
     def reset(self, general: Sequence[int], vector: Sequence[int], operands: int) -> None:
         """Begin a function with these temporary registers, the first taken last."""
@@ -338,8 +340,7 @@ class State:
             self.reads += 1
             self.emitter.sites.pop()
         _, _, register = self.materialize((PENDING, "i", opposite, *entry[3:]))
-        self.emitter.emit(self._is_zero, register << 12 | register << 8)
-        return (REGISTER, "i", register)
+        return self.materialize((PENDING, "i", self._is_zero, register, 0, 0, True, False, 0))
 
     # ------------------------------------------------------------------------------------------------ places
 
