@@ -27,15 +27,6 @@ HOW_TO = (
 DEFAULTS: dict[str, Any] = {"args": [], "env": {}, "root": None, "exit_code": 0, "stdout": None}
 
 
-def programs() -> Iterator[Any]:
-    if SUITE is None:
-        yield pytest.param(None, marks=pytest.mark.skip(reason=HOW_TO))
-        return
-    for path in sorted(Path(SUITE).glob("tests/*/testsuite/**/*.wasm")):
-        if "wasip3" not in str(path.parent):
-            yield pytest.param(path, id=f"{path.relative_to(Path(SUITE) / 'tests').parts[0]}-{path.stem}")
-
-
 def tree(folder: Path) -> dict[str, Any]:
     """A folder as the dict of a file system in memory."""
     found: dict[str, Any] = {}
@@ -54,28 +45,42 @@ ROOTS: dict[str, Callable[[Path], FileSystem]] = {
 }
 
 
-@pytest.mark.parametrize("root", ROOTS)
-@pytest.mark.parametrize("program", list(programs()))
-def test_program(program: Path, root: str, engine: Any, tmp_path: Path) -> None:
+def wanted(program: Path) -> dict[str, Any]:
+    """How to call a program, and what it should do."""
     manifest = program.with_suffix(".json")
-    wanted = {**DEFAULTS, **(json.loads(manifest.read_text()) if manifest.exists() else {})}
+    return {**DEFAULTS, **(json.loads(manifest.read_text()) if manifest.exists() else {})}
+
+
+def cases() -> Iterator[Any]:
+    """Every program; one that has files with each kind of file system."""
+    if SUITE is None:
+        yield pytest.param(None, "host", marks=pytest.mark.skip(reason=HOW_TO))
+        return
+    tests = Path(SUITE) / "tests"
+    for path in sorted(tests.glob("*/testsuite/**/*.wasm")):
+        if "wasip3" not in str(path.parent):
+            for root in ROOTS if wanted(path)["root"] is not None else ["host"]:
+                yield pytest.param(path, root, id=f"{path.relative_to(tests).parts[0]}-{path.stem}-{root}")
+
+
+@pytest.mark.parametrize(("program", "root"), list(cases()))
+def test_program(program: Path, root: str, engine: Any, tmp_path: Path) -> None:
+    expected = wanted(program)
     mounts: dict[str, FileSystem] = {}
-    if wanted["root"] is not None:
+    if expected["root"] is not None:
         copied = tmp_path / "root"
-        shutil.copytree(program.parent / wanted["root"], copied, symlinks=True)
+        shutil.copytree(program.parent / expected["root"], copied, symlinks=True)
         mounts["/"] = ROOTS[root](copied)
-    elif root != "host":
-        pytest.skip("it has no files")
     done = run(
         program,
-        wanted["args"],
-        env=wanted["env"],
+        expected["args"],
+        env=expected["env"],
         mounts=mounts,
         capture_output=True,
         text=True,
         engine=engine,
         timeout=60,
     )
-    assert done.returncode == wanted["exit_code"], done.stderr
-    if wanted["stdout"] is not None:
-        assert done.stdout == wanted["stdout"]
+    assert done.returncode == expected["exit_code"], done.stderr
+    if expected["stdout"] is not None:
+        assert done.stdout == expected["stdout"]

@@ -46,10 +46,6 @@ class GuestMemory:
         """Write all of `data`."""
         self.slice(address, len(data))[:] = data
 
-    def u32(self, address: int) -> int:
-        """The number at `address`."""
-        return int(U32.unpack(self.slice(address, 4))[0])
-
     def write_u32(self, address: int, value: int) -> None:
         self.pack(U32, address, value)
 

@@ -86,17 +86,9 @@ class SubclockFlags(Flags):
     ABSTIME = 1
 
 
-class EventRwFlags(Flags):
-    HANGUP = 1
-
-
 class RiFlags(Flags):
     RECV_PEEK = 1
     RECV_WAITALL = 2
-
-
-class RoFlags(Flags):
-    RECV_DATA_TRUNCATED = 1
 
 
 class SdFlags(Flags):
