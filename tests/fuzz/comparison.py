@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from session import GAVE_UP, Outcome
+from session import GAVE_UP
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from session import Case, Loaded, Session, Subject
+    from session import Case, Loaded, Outcome, Session, Subject
 
 
 @dataclass(frozen=True)
@@ -66,35 +65,39 @@ def compare(case: Case, subjects: Sequence[Subject]) -> Report:
 def _compare_session(
     case: Case, session: Session, subjects: Sequence[Subject], loaded: Sequence[Loaded], report: Report
 ) -> Difference | None:
-    runs = [modules.run(session) for modules in loaded]
-    for position, outcomes in enumerate(zip_longest(*runs)):
-        # Position 0 is the instantiation.
-        present = [outcome for outcome in outcomes if outcome is not None]
-        given_up = next((outcome.ending for outcome in present if outcome.ending in GAVE_UP), None)
-        if given_up is not None:
-            report.dropped[given_up] += 1
+    runs = {subject.name: iter(modules.run(session)) for subject, modules in zip(subjects, loaded, strict=True)}
+    # Before the calls comes the instantiation.
+    for position, call in enumerate((None, *session)):
+        outcomes = {name: next(run, None) for name, run in runs.items()}
+        for name, outcome in outcomes.items():
+            if outcome and outcome.ending in GAVE_UP:
+                report.dropped[f"{outcome.ending} in {name}"] += 1
+                del runs[name]
+        outcomes = {name: outcomes[name] for name in runs}
+        if len(outcomes) < 2:
             return None
-        if position == 0:
-            if present[0].ending != "returned":
-                report.endings[f"{present[0].ending} at instantiation"] += 1
-        else:
-            report.tally["calls"] += 1
-            report.endings[present[0].ending] += 1
-        if any(outcome != outcomes[0] for outcome in outcomes):
-            names = [subject.name for subject in subjects]
-            at = "instantiation" if position == 0 else str(session[position - 1])
+        measure, *others = outcomes.values()
+        if any(other != measure for other in others):
+            at = str(call or "instantiation")
             if position > 1:
                 at += f", after {', after '.join(map(str, reversed(session[: position - 1])))}"
-            return Difference(case, at, _describe(names, outcomes))
+            return Difference(case, at, _describe(outcomes))
+        if measure is None:
+            return None
+        if call is not None:
+            report.tally["calls"] += 1
+            report.endings[measure.ending] += 1
+        elif measure.ending != "returned":
+            report.endings[f"{measure.ending} at instantiation"] += 1
     return None
 
 
-def _describe(names: Sequence[str], outcomes: Sequence[Outcome | None]) -> str:
+def _describe(outcomes: Mapping[str, Outcome | None]) -> str:
     """What each subject found; of the state only what differs."""
-    states = [set(outcome.state) if outcome else set() for outcome in outcomes]
+    states = [set(outcome.state) if outcome else set() for outcome in outcomes.values()]
     agreed = set.intersection(*states)
     lines = []
-    for name, outcome in zip(names, outcomes, strict=True):
+    for name, outcome in outcomes.items():
         lines.append(f"  {name}: {outcome if outcome else 'nothing'}")
         lines += [f"    {line}" for line in (outcome.state if outcome else ()) if line not in agreed]
     return "\n".join(lines)

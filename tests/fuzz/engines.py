@@ -2,7 +2,7 @@
 
 Results, reasons of traps, exceptions, and after each call the exported memories, tables and globals are compared. The
 profiles `mvp` to `wasm3-notrap` are modules of `wasm-tools smith`; `linked` are graphs of modules that import from each
-other. Where an engine gives up for a limit of its own, the session is dropped. Modules run in processes of their own, so
+other. An engine that gives up for a limit of its own is left out from there on. Modules run in processes of their own, so
 that a crash or an endless loop is a finding like any other. Any finding makes the exit code 1.
 
     python tests/fuzz/engines.py --count 100 --oracle wasmtime
@@ -210,9 +210,8 @@ def summary(profile: str, report: Report) -> str:
     calls = report.tally["calls"]
     parts = [f"{report.tally['modules']} modules", f"{calls} calls", f"{report.endings['returned']} returned"]
     parts += [f"{number} {ending}" for ending, number in report.endings.most_common() if ending != "returned"]
-    parts.append(f"{report.dropped.total()} dropped")
-    if report.dropped:
-        parts[-1] += f" ({', '.join(f'{number} {ending}' for ending, number in report.dropped.most_common())})"
+    dropped = ", ".join(f"{number} {ending}" for ending, number in report.dropped.most_common())
+    parts.append(f"{report.dropped.total()} dropped{f' ({dropped})' if dropped else ''}")
     return f"{profile}: {', '.join(parts)}, {report.tally['differences']} differences"
 
 
