@@ -11,6 +11,7 @@ import struct
 from typing import TYPE_CHECKING, Final
 
 from wasmine.errors import Frame, Trap, TrapKind
+from wasmine.interpreter.accesses import describe_access
 from wasmine.interpreter.thrown import Thrown, to_public
 
 if TYPE_CHECKING:
@@ -72,14 +73,15 @@ def _null(error: AttributeError) -> Trap | None:
 
 
 def _out_of_bounds(error: Exception, traceback: TracebackType, code: InstanceCode) -> Trap:
-    # Views of memory say "index out of bounds on dimension 1", lists "list index out of range".
+    # Views of memory say "index out of bounds on dimension 1", bytearrays "bytearray index out of range", lists "list ...".
     index = code.module.index_of(traceback.tb_frame.f_code.co_filename)
     line = code.module.source(index).splitlines()[traceback.tb_lineno - 1] if index is not None else ""
+    detail = describe_access(traceback, line)
     if _LOOKUP.match(line):
-        return Trap(TrapKind.TABLE_OUT_OF_BOUNDS)
+        return Trap(TrapKind.TABLE_OUT_OF_BOUNDS, detail)
     if str(error).startswith("list"):
-        return Trap(TrapKind.ARRAY_OUT_OF_BOUNDS)
-    return Trap(TrapKind.MEMORY_OUT_OF_BOUNDS)
+        return Trap(TrapKind.ARRAY_OUT_OF_BOUNDS, detail)
+    return Trap(TrapKind.MEMORY_OUT_OF_BOUNDS, detail)
 
 
 def _code(traceback: TracebackType) -> InstanceCode | None:
