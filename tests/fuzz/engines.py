@@ -1,8 +1,8 @@
 """Fuzzing of execution: random modules run alike in all engines, and in PyPI's `wasmtime`, bit by bit.
 
 Results, reasons of traps, exceptions, and after each call the exported memories, tables and globals are compared. The
-profiles `mvp` to `wasm3-notrap` are modules of `wasm-tools smith`; `linked` are graphs of modules that import from each
-other. An engine that gives up for a limit of its own is left out from there on. Modules run in processes of their own, so
+profiles from `mvp` on are modules of `wasm-tools smith`, or pairs where the second imports from the first; `linked` are
+graphs of modules that import from each other. An engine that gives up for a limit of its own is left out from there on. Modules run in processes of their own, so
 that a crash or an endless loop is a finding like any other. Any finding makes the exit code 1.
 
     python tests/fuzz/engines.py --count 100 --oracle wasmtime
@@ -72,11 +72,11 @@ class Task:
     def case(self, directory: Path) -> Case | None:
         """The case. None if the seed gives no module."""
         if self.file is not None:
-            return generated.case(self.name, self.file.read_bytes())
+            return generated.case(self.name, (self.file.read_bytes(),))
         if self.profile == "linked":
             return linked.case(self.name)
-        module = generated.binary(self.profile, self.number, directory)
-        return generated.case(self.name, module) if module is not None else None
+        modules = generated.modules(self.profile, self.number, directory)
+        return generated.case(self.name, modules) if modules else None
 
 
 def work(connection: Connection, names: Sequence[str], directory: Path) -> None:
@@ -220,10 +220,11 @@ def keep(directory: Path, difference: Difference, again: str) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     stem = Path(difference.case.name.replace("/", "-")).stem
     for position, module in enumerate(difference.case.modules):
+        path = directory / f"{stem}-m{position}"
         if isinstance(module, str):
-            (directory / f"{stem}-m{position}.wat").write_text(module)
+            path.with_suffix(".wat").write_text(module)
         else:
-            (directory / f"{stem}.wasm").write_bytes(module)
+            path.with_suffix(".wasm").write_bytes(module)
     with (directory / f"{stem}.txt").open("a") as notes:
         notes.write(f"{difference}\n  again: {again}\n")
 

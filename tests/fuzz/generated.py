@@ -1,4 +1,6 @@
-"""Modules that `wasm-tools smith` makes to be run: they need nothing, export everything, and come to an end by themselves.
+"""Modules that `wasm-tools smith` makes to be run: they export everything and come to an end by themselves.
+
+They need nothing, or in the profiles of pairs, the second of them what the first exports.
 
 A hidden global counts function calls and loop iterations down and traps at zero. It belongs to the instance, so each call
 gets a new one.
@@ -16,6 +18,10 @@ from ours import parameter_types
 from session import Call, Case, random_argument
 
 import wasmine
+from wasmine.format.module import Import, ModuleSyntax
+from wasmine.format.reader import read
+from wasmine.format.types import ExternSyntax, FuncIndex, Kind
+from wasmine.format.writer import write
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,40 +60,74 @@ _MVP: Final[dict[str, Any]] = {
 _WASM2: Final = {**_MVP, **{f"{feature}-enabled": True for feature in _FEATURES["wasm2"]}, "max-tables": 3}
 _WASM3: Final = {**_WASM2, **{f"{feature}-enabled": True for feature in _FEATURES["wasm3"]}, "max-memories": 3}
 
-# Settings of smith by profile. Without traps more of the code runs.
-PROFILES: Final[dict[str, dict[str, Any]]] = {
-    "mvp": _MVP,
-    "wasm2": _WASM2,
-    "wasm2-notrap": {**_WASM2, "disallow-traps": True},
-    "int-notrap": {**_WASM2, "allow-floats": False, "simd-enabled": False, "disallow-traps": True},
-    "wasm3": _WASM3,
-    "wasm3-notrap": {**_WASM3, "disallow-traps": True},
+# A second module that may import everything of a first one, and adds functions of its own.
+_SECOND: Final = {"max-imports": 12, "min-funcs": 16, "min-memories": 0}
+
+# Settings of smith by profile, for each module of a case. Without traps more of the code runs.
+PROFILES: Final[dict[str, tuple[dict[str, Any], ...]]] = {
+    "mvp": (_MVP,),
+    "wasm2": (_WASM2,),
+    "wasm2-notrap": ({**_WASM2, "disallow-traps": True},),
+    "int-notrap": ({**_WASM2, "allow-floats": False, "simd-enabled": False, "disallow-traps": True},),
+    "wasm3": (_WASM3,),
+    "wasm3-notrap": ({**_WASM3, "disallow-traps": True},),
+    "mvp-pair": (_MVP, {**_MVP, **_SECOND}),
+    "wasm3-pair": ({**_WASM3, "disallow-traps": True}, {**_WASM3, **_SECOND, "max-memories": 6, "max-tables": 6}),
 }
 
 
-def binary(profile: str, number: int, directory: Path) -> bytes | None:
-    """The module of this number; None if smith makes none of it. The settings are written into `directory`."""
+def modules(profile: str, number: int, directory: Path) -> tuple[bytes, ...]:
+    """The modules of this number; empty if smith makes none of the seed. Files are written into `directory`."""
+    found: list[bytes] = []
+    for position, settings in enumerate(PROFILES[profile]):
+        configuration = directory / f"{profile}-{position}.json"
+        configuration.write_text(json.dumps(settings))
+        options = ["-c", str(configuration)]
+        if found:
+            shape = directory / f"{profile}.wasm"
+            shape.write_bytes(write(_imports_of(read(found[-1]), f"m{position - 1}")))
+            options += ["--available-imports", str(shape)]
+        random = Random(f"{profile}/{number}/{position}" if position else f"{profile}/{number}")
+        module = _smith(random.randbytes(random.randrange(300, 8000)), options)
+        if module is None:
+            return ()
+        found.append(module)
+    return tuple(found)
+
+
+def _smith(seed: bytes, options: list[str]) -> bytes | None:
+    """The module of a seed, None if it has none."""
     tool = wasm_tools()
     if tool is None:
         raise SystemExit("wasm-tools is not installed: pip install wasmine[test]")
-    settings = directory / f"{profile}.json"
-    if not settings.exists():
-        settings.write_text(json.dumps(PROFILES[profile]))
-    random = Random(f"{profile}/{number}")
-    seed = random.randbytes(random.randrange(300, 8000))
-    command = [str(tool), "smith", "--ensure-termination", f"--fuel={FUEL}", "-c", str(settings)]
+    command = [str(tool), "smith", "--ensure-termination", f"--fuel={FUEL}", *options]
     done = subprocess.run(command, input=seed, capture_output=True, timeout=60, check=False)
     if done.returncode not in (0, 2):
         raise RuntimeError(f"wasm-tools smith failed: {done.stderr.decode(errors='replace')}")
     return done.stdout if done.returncode == 0 else None
 
 
-def case(name: str, source: bytes) -> Case:
-    """The calls of every export of a module, each in an instance of its own."""
+def _imports_of(syntax: ModuleSyntax, name: str) -> ModuleSyntax:
+    """A module that imports everything that a module without imports exports."""
+    spaces: dict[Kind, list[ExternSyntax]] = {
+        Kind.FUNC: [FuncIndex(type) for type in syntax.functions],
+        Kind.TABLE: [table.type for table in syntax.tables],
+        Kind.MEMORY: list(syntax.memories),
+        Kind.GLOBAL: [entry.type for entry in syntax.globals],
+        Kind.TAG: list(syntax.tags),
+    }
+    imports = tuple(Import(name, entry.name, spaces[entry.kind][entry.index]) for entry in syntax.exports)
+    return ModuleSyntax(types=syntax.types, imports=imports)
+
+
+def case(name: str, sources: tuple[bytes, ...]) -> Case:
+    """The calls of every exported function, each in instances of its own."""
     sessions: list[Session] = []
-    for export, types in parameter_types(wasmine.Module(source)).items():
-        random = Random(f"{name}/{export}")
-        arguments = [random_argument(random, type) for type in types]
-        if None not in arguments:
-            sessions.append((Call(0, export, tuple(argument for argument in arguments if argument is not None)),))
-    return Case(name, (source,), tuple(sessions))
+    for position, source in enumerate(sources):
+        for export, types in parameter_types(wasmine.Module(source)).items():
+            random = Random(f"{name}/{position}/{export}")
+            arguments = [random_argument(random, type) for type in types]
+            if None not in arguments:
+                given = tuple(argument for argument in arguments if argument is not None)
+                sessions.append((Call(position, export, given),))
+    return Case(name, sources, tuple(sessions))

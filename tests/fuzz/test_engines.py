@@ -69,7 +69,7 @@ class FaultyModules:
 @pytest.fixture
 def one_case() -> Case:
     text = '(module (memory (export "m") 1) (func (export "f") (result f32) (f32.const nan)))'
-    return case("one", write(parse_module(text)))
+    return case("one", (write(parse_module(text)),))
 
 
 def test_what_an_export_does_is_compared_with_itself(one_case: Case) -> None:
@@ -119,7 +119,7 @@ def test_subjects_show_values_alike() -> None:
           (elem (i32.const 1) func 0)
           (memory (export "memory") i64 1 2)
           (data (i64.const 7) "data"))"""
-    tested = case("values", write(parse_module(text)))
+    tested = case("values", (write(parse_module(text)),))
     report = compare(tested, [subject("wasmtime"), WasmineSubject("interpreter")])
     assert [str(difference) for difference in report.differences] == []
     assert report.endings == {"returned": 3, "exception": 1}
