@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import os
 import struct
 import subprocess
@@ -32,6 +33,22 @@ PRINTS = {
         "removed: ['notes.txt']\n"
         "on the disk: notes.txt\n"
     ),
+    ("linking.py",): "by name: 2 4\nby instance: 2\n",
+    ("errors.py",): (
+        "Trap MEMORY_OUT_OF_BOUNDS, in inner < load\n"
+        "Trap INTEGER_DIVIDE_BY_ZERO, in divide\n"
+        'KeyError: "the host\'s own"\n'
+        "TypeError: load() argument 1: 'str' object cannot be interpreted as an integer\n"
+        "ValidationError: type mismatch: end expected [i32], found [i64] (in function 0, at offset 0x2)\n"
+        "DecodeError: unexpected token: expected ), found the end of the text (line 1, column 14)\n"
+        "LinkError: 1 import of module 'faulty' cannot be satisfied:\n"
+        "  env.fail: missing; expected function [] -> []\n"
+    ),
+    ("timeout.py",): "Timeout: the time limit ran out while the guest was waiting\n",
+    ("assemblyscript.py",): (
+        "hello_world(7) returned: 10\ngoodbye_world() ended with code 255: sad sad world at index.ts:7:3\n"
+    ),
+    ("emscripten.py",): "run(3) = 3\nrun(10) = 10\nrun(11) = -1\n",
 }
 
 
@@ -55,7 +72,7 @@ def test_it_prints(words: tuple[str, ...]) -> None:
 
 
 def test_no_example_is_left_out() -> None:
-    tested = {words[0] for words in PRINTS} | {"quickjs.py", "resvg.py", "hello.wat", "cat.wat"}
+    tested = {words[0] for words in PRINTS} | {"strings_in_c.py", "quickjs.py", "resvg.py", "hello.wat", "cat.wat"}
     assert {path.name for path in EXAMPLES.iterdir() if path.suffix in (".py", ".wat")} == tested
 
 
@@ -66,6 +83,12 @@ def test_programs_in_text_run_from_the_command_line() -> None:
     assert (done.returncode, done.stdout) == (44, "")
     done = python("-m", "wasmine", "run", "examples/hello.wat")
     assert (done.returncode, done.stdout) == (0, "Hello, world!\n")
+
+
+@pytest.mark.skipif(importlib.util.find_spec("ziglang") is None, reason="needs a C compiler: pip install ziglang")
+def test_a_library_in_c_is_compiled_and_greets() -> None:
+    done = python(str(EXAMPLES / "strings_in_c.py"), "größe")
+    assert (done.returncode, done.stdout) == (0, "c >> Hello, größe!\npython >> Hello, größe!\n")
 
 
 def has_distribution(name: str) -> bool:
