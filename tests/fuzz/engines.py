@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -126,7 +127,8 @@ class Worker:
     def start(self, task: Task) -> None:
         self.task = task
         self.deadline = time.monotonic() + PATIENCE
-        self.connection.send(task)
+        with suppress(OSError):  # `finish` will notice that the process is dead
+            self.connection.send(task)
 
     def finish(self, directory: Path) -> Report | None:
         """The report of the task; None if there is none yet. The worker is of no more use if it is dead then."""
@@ -138,7 +140,7 @@ class Worker:
             return failure(self._case(directory), f"took more than {PATIENCE} s")
         try:
             report: Report = self.connection.recv()
-        except EOFError:
+        except (EOFError, OSError):
             self.process.join()
             return failure(self._case(directory), f"killed the process: exit code {self.process.exitcode}")
         self.task = None

@@ -66,14 +66,14 @@ HOST: Final = Export("host", "mix", TYPES["$binary"])
 class Module:
     """A module in the making."""
 
-    def __init__(self, number: int, random: Random, world: list[Export]) -> None:
+    def __init__(self, number: int, random: Random, vocabulary: set[str], world: list[Export]) -> None:
         self.number = number
         self.random = random
         self.spaces = Spaces()
         self.fields: list[str] = []
         self.exports: list[Export] = []
         self.actual: dict[str, ExternType] = {}  # what imports were defined as
-        self._choose_types()
+        self._choose_types(vocabulary)
         self._import(world)
         self._define()
         self._fill()
@@ -88,9 +88,9 @@ class Module:
 
     # ------------------------------------------------------------------------------------------------ declarations
 
-    def _choose_types(self) -> None:
-        """A random choice of the vocabulary, in random order."""
-        wanted = {type.name for group in VOCABULARY for type in group if type.name in ALWAYS or self._maybe(0.6)}
+    def _choose_types(self, vocabulary: set[str]) -> None:
+        """Most types of the vocabulary, and what they need, in random order."""
+        wanted = {name for name in TYPES if name in ALWAYS or (name in vocabulary and self._maybe(0.8))}
         for name in tuple(wanted):
             while name in NEEDS:
                 wanted.update(NEEDS[name])
@@ -170,7 +170,8 @@ class Module:
             self.fields.append(f"(tag {self._name('e', spaces.tags, Tag())} (type $action))")
         for _ in range(self.random.randint(1, 4)):
             self._define_global()
-        for type in self.random.choices(list(spaces.types.values()), k=self.random.randint(3, 7)):
+        types = list(spaces.types.values())
+        for type in self.random.choices(types, [2 if type.open else 1 for type in types], k=self.random.randint(3, 7)):
             self._name("f", spaces.functions, type)
         for text in tables:
             # With a function in every place of some.
@@ -276,9 +277,11 @@ def case(name: str) -> Case:
     """The graph and the calls of this name."""
     random = Random(name)
     world = [HOST]
+    # Few, so that the modules have many in common.
+    vocabulary = set(random.sample(list(TYPES), 5))
     modules = []
     for number in range(random.randint(2, 4)):
-        module = Module(number, random, world)
+        module = Module(number, random, vocabulary, world)
         world += module.exports
         modules.append(str(module))
     exports = [

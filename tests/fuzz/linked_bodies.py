@@ -233,28 +233,37 @@ class Body:
         return f"({instruction} {name} {self.arguments(self.spaces.functions[name], depth)})"
 
     def indirect(self, results: tuple[str, ...], depth: int, prefix: str = "") -> str | None:
-        """A call through a table or a reference; most ask first whether it will succeed."""
+        """A call through a table or a reference; most ask first which type it must be of."""
         types = [type for type in self.spaces.types.values() if type.results == results]
         if not types:
             return None
         type = self.random.choice(types)
-        arguments = self.arguments(type, depth)
-        elements = ("funcref", TYPED) if type.name == "$unary" else ("funcref",)
-        tables = [name for name, table in self.spaces.tables.items() if table.element in elements]
         callee = self.callee(type, depth)
+        tables = [name for name, table in self.spaces.tables.items() if table.element == "funcref"]
+        if type.name == "$unary":
+            tables += [name for name, table in self.spaces.tables.items() if table.element == TYPED]
         if callee and (not tables or self.random.random() < 0.3):
-            return f"({prefix}call_ref {type.name} {arguments} {callee})"
+            return f"({prefix}call_ref {type.name} {self.arguments(type, depth)} {callee})"
         if not tables:
             return None
         table = self.random.choice(tables)
-        call = f"({prefix}call_indirect {table} (type {type.name}) {arguments}"
         if self.random.random() < 0.1:
-            return f"{call} {self.position(depth)})"
+            arguments = self.arguments(type, depth)
+            return f"({prefix}call_indirect {table} (type {type.name}) {arguments} {self.position(depth)})"
+        if self.spaces.tables[table].element == "funcref":
+            return self.fitting(self.random.sample(types, min(len(types), 3)), table, depth, prefix)
+        return self.fitting([type], table, depth, prefix)
+
+    def fitting(self, types: list[FunctionType], table: str, depth: int, prefix: str) -> str:
+        """A call of an element as the first of these types that it has, subtypes included."""
         position = f"(i32.const {self.random.randrange(4)})"
-        test = f"(ref.test (ref {type.name}) (table.get {table} {position}))"
-        otherwise = " ".join(self.leaf(result) for result in results)
-        result = f"(result {' '.join(results)})"
-        return f"(if {result} {test} (then {call} {position})) (else {otherwise}))"
+        results = types[0].results
+        text = " ".join(self.leaf(result) for result in results)
+        for type in types:
+            test = f"(ref.test (ref {type.name}) (table.get {table} {position}))"
+            call = f"({prefix}call_indirect {table} (type {type.name}) {self.arguments(type, depth)} {position})"
+            text = f"(if (result {' '.join(results)}) {test} (then {call}) (else {text}))"
+        return text
 
     def callee(self, type: FunctionType, depth: int) -> str:
         """A reference to a function of a type, now and then of one that must be cast to it; empty if there is none."""

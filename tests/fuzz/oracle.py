@@ -67,6 +67,7 @@ class WasmtimeSubject:
         for feature in ("gc", "function_references", "exceptions", "tail_call", "memory64", "multi_memory"):
             setattr(config, f"wasm_{feature}", True)
         config.parallel_compilation = False
+        config.max_wasm_stack = 2 << 20  # for a thousand frames; as much as there may be
         config.memory_reservation = 1 << 22
         config.memory_guard_size = 1 << 16
         config.memory_reservation_for_growth = 0
@@ -126,7 +127,8 @@ class _Run:
             else:
                 ending, values = self._exception() or (_last_line(str(trap)), ())
         except wasmtime.WasmtimeError as error:
-            ending, values = _error_ending(str(error)), ()
+            # An exception of a start function too.
+            ending, values = self._exception() or (_error_ending(str(error)), ())
         return Outcome(ending, values, tuple(self._state()))
 
     def _exception(self) -> tuple[str, tuple[str, ...]] | None:

@@ -11,7 +11,7 @@ from engines import PROFILES, fuzz, parse_arguments, subject, summary
 from generated import case
 from modules import wasm_tools
 from ours import WasmineSubject
-from session import Case, Loaded, Outcome, Session
+from session import Call, Case, Loaded, Outcome, Session
 
 from wasmine.format.text import parse_module
 from wasmine.format.writer import write
@@ -123,3 +123,12 @@ def test_subjects_show_values_alike() -> None:
     report = compare(tested, [subject("wasmtime"), WasmineSubject("interpreter")])
     assert [str(difference) for difference in report.differences] == []
     assert report.endings == {"returned": 3, "exception": 1}
+
+
+@needs_wasmtime
+def test_an_exception_of_a_start_function_is_an_exception() -> None:
+    text = "(module (tag $t (param i32)) (func $f (throw $t (i32.const 5))) (start $f))"
+    session = (Call(0, "nothing"),)
+    report = compare(Case("start", (text,), (session,)), [subject("wasmtime"), WasmineSubject("interpreter")])
+    assert [str(difference) for difference in report.differences] == []
+    assert report.endings == {"exception at instantiation": 1}
