@@ -1,6 +1,6 @@
 """Constant expressions: initial values of globals, tables and segments.
 
-`compile_constant` walks an expression once and gives a function from an instance to the internal value; a module keeps
+A `ConstantCompiler` walks an expression once and gives a function from an instance to the internal value; a module keeps
 these, so instantiating it again decodes nothing.
 """
 
@@ -31,35 +31,38 @@ _MASK32 = 0xFFFF_FFFF
 _MASK64 = 0xFFFF_FFFF_FFFF_FFFF
 
 
-def compile_constant(context: Context, expression: Expression, type: ValueType) -> Callable[[Instance], Any]:
-    """The evaluator of a constant expression. The expression was validated with the module."""
-    visitor = _Compiler(context)
-    walk_expression(context, expression, type, visitor)
-    steps = visitor.steps
-    if len(steps) == 1 and visitor.literal:
-        value = visitor.values[0]
-        return lambda instance: value
-
-    def evaluate(instance: Instance) -> Any:
-        stack: list[Any] = []
-        for step in steps:
-            step(instance, stack)
-        return stack.pop()
-
-    return evaluate
-
-
-class _Compiler:
-    """A visitor that collects one step per instruction."""
+class ConstantCompiler:
+    """Makes the evaluators of a module's constant expressions; a visitor that collects one step per instruction."""
 
     def __init__(self, context: Context) -> None:
+        self.context = context
         self.types = context.types
-        self.steps: list[Step] = []
-        self.values: list[Any] = []  # the literals, in order
-        self.literal = True  # whether every step pushed a literal
         self.handlers: list[Callable[..., object]] = [_unexpected] * SLOTS
         for name, handler in self._table().items():
             self.handlers[BY_NAME[name].slot] = handler
+        self._reset()
+
+    def _reset(self) -> None:
+        self.steps: list[Step] = []
+        self.values: list[Any] = []  # the literals, in order
+        self.literal = True  # whether every step pushed a literal
+
+    def compile(self, expression: Expression, type: ValueType) -> Callable[[Instance], Any]:
+        """The evaluator of a constant expression. The expression was validated with the module."""
+        self._reset()
+        walk_expression(self.context, expression, type, self)
+        steps = self.steps
+        if len(steps) == 1 and self.literal:
+            value = self.values[0]
+            return lambda instance: value
+
+        def evaluate(instance: Instance) -> Any:
+            stack: list[Any] = []
+            for step in steps:
+                step(instance, stack)
+            return stack.pop()
+
+        return evaluate
 
     def _table(self) -> dict[str, Callable[..., object]]:
         return {

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from wasmine.format.types import DefinedType, FuncType
     from wasmine.runtime.instance import Instance
+    from wasmine.runtime.values import Signature
 
 
 class Function(ABC):
@@ -22,15 +23,24 @@ class Function(ABC):
     `instance` is the instance that defines it, None for host functions.
     """
 
-    __slots__ = ("__weakref__", "_signature", "defined", "index", "instance", "name", "owner")
+    __slots__ = ("__weakref__", "_name", "_signature", "defined", "index", "instance", "owner")
 
-    def __init__(self, defined: DefinedType, name: str, instance: Instance | None, index: int) -> None:
+    def __init__(self, defined: DefinedType, name: str | None, instance: Instance | None, index: int) -> None:
+        """`name` None leaves it to the module. A table may hold half a million functions that nobody ever calls."""
         self.defined = defined
-        self.name = name
+        self._name = name
         self.instance = instance
         self.index = index
         self.owner: object = None  # the engine, so that linking can refuse what belongs to another runtime
-        self._signature = signature(self.type)
+        self._signature: Signature | None = None  # made on the first call from Python
+
+    @property
+    def name(self) -> str:
+        """The name for people: `Module.function_name`, or that of the host's function."""
+        if self._name is None:
+            assert self.instance is not None
+            self._name = self.instance.module.function_name(self.index)
+        return self._name
 
     @property
     def type(self) -> FuncType:
@@ -46,6 +56,8 @@ class Function(ABC):
         if instance is not None and instance.closed:
             instance.check_open()
         convert = self._signature
+        if convert is None:
+            convert = self._signature = signature(self.type)
         return convert.python_result(self.invoke(*convert.arguments(self.name, args)))
 
     @property

@@ -94,7 +94,7 @@ class Instance:
         for table, init in zip(context.tables[len(self.tables) :], constants.tables, strict=True):
             self.tables.append(engine.new_table(table, init(self) if init is not None else None))
         self.code.complete()
-        self.elements = [[evaluate(self) for evaluate in segment] for segment in constants.elements]
+        self.elements = [evaluate(self) for evaluate in constants.elements]
         self.data = [segment.data for segment in syntax.data]
 
     def initialize(self) -> None:

@@ -14,7 +14,7 @@ from wasmine.format.module import Active, Expression, ModuleSyntax, Names
 from wasmine.format.types import FuncIndex, FuncType, GlobalType, Kind, MemoryType, TableType, TagIndex, TagType
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from wasmine.format.types import ValueType
     from wasmine.runtime.instance import Instance
@@ -175,15 +175,10 @@ class Constants:
     """Evaluators of all constant expressions of a module, made on the first instantiation."""
 
     def __init__(self, context: Context) -> None:
-        from wasmine.runtime.constant import compile_constant
+        from wasmine.runtime.constant import ConstantCompiler
 
         syntax = context.syntax
-
-        def one(expression: Expression, type: ValueType) -> Evaluator:
-            return compile_constant(context, expression, type)
-
-        def function(index: int) -> Evaluator:
-            return lambda instance: instance.function(index)
+        one = ConstantCompiler(context).compile
 
         first_table, first_global = context.imported_tables, context.imported_globals
         self.tables: list[Evaluator | None] = [
@@ -193,12 +188,10 @@ class Constants:
         self.globals: list[Evaluator] = [
             one(entry.init, context.globals[first_global + i].value) for i, entry in enumerate(syntax.globals)
         ]
-        self.elements: list[list[Evaluator]] = []
+        self.elements: list[Evaluator] = []  # one for all the items of a segment
         self.element_offsets: list[Evaluator | None] = []
         for segment, type in zip(syntax.elements, context.elements, strict=True):
-            self.elements.append(
-                [one(item, type) if isinstance(item, Expression) else function(item) for item in segment.items]
-            )
+            self.elements.append(_items(segment.items, type, one))
             mode = segment.mode
             offset = one(mode.offset, context.tables[mode.index].address) if isinstance(mode, Active) else None
             self.element_offsets.append(offset)
@@ -208,6 +201,17 @@ class Constants:
             else None
             for segment in syntax.data
         ]
+
+
+def _items(
+    items: Sequence[int] | Sequence[Expression], type: ValueType, one: Callable[[Expression, ValueType], Evaluator]
+) -> Evaluator:
+    """The evaluator of an element segment: its list of references. Segments of 600,000 functions exist."""
+    evaluators = [one(item, type) for item in items if isinstance(item, Expression)]
+    if evaluators:
+        return lambda instance: [evaluate(instance) for evaluate in evaluators]
+    indices = cast("Sequence[int]", items)
+    return lambda instance: [instance.function(index) for index in indices]
 
 
 def import_kind(type: object) -> Kind:
