@@ -86,6 +86,16 @@ def compare(register: int, base: int, displacement: int) -> bytes:
     return memory(0x3B, register, base, displacement)
 
 
+def address(register: int, base: int, displacement: int) -> bytes:
+    """lea register, [base + displacement]"""
+    return memory(0x8D, register, base, displacement)
+
+
+def clear_half_slot(offset: int) -> bytes:
+    """mov dword [r13 + offset], 0"""
+    return b"\x41\xc7\x85" + INT32.pack(offset) + bytes(4)
+
+
 def move(target: int, source: int) -> bytes:
     """mov target, source"""
     return bytes((0x48 | source >> 3 << 2 | target >> 3, 0x89, 0xC0 | (source & 7) << 3 | target & 7))
@@ -169,5 +179,6 @@ def test(register: int) -> bytes:
 
 def fill_slots(offset: int, count: int) -> bytes:
     """Store rax in so many slots of the frame; rdi and rcx are lost."""
-    address = memory(0x8D, RDI, R13, offset)  # lea rdi, [r13 + offset]
-    return address + b"\xb9" + count.to_bytes(4, "little") + b"\xf3\x48\xab"  # mov ecx, count; rep stosq
+    return (
+        address(RDI, R13, offset) + b"\xb9" + count.to_bytes(4, "little") + b"\xf3\x48\xab"
+    )  # mov ecx, count; rep stosq

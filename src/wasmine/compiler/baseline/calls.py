@@ -40,11 +40,11 @@ class Calls:
 
     # ------------------------------------------------------------------------------------------------ the sequences
 
-    def _arguments(self, count: int) -> int:
+    def arguments(self, count: int) -> int:
         """Put arguments into their places, everything else out of temporary registers; where the arguments start."""
         return self._state.settle_top(count)
 
-    def _called(self, code: bytes, position: int, relocation: tuple[RelocationKind, int | str] | None = None) -> None:
+    def called(self, code: bytes, position: int, relocation: tuple[RelocationKind, int | str] | None = None) -> None:
         """Append a call instruction."""
         emitter = self._emitter
         emitter.sites.append((len(emitter.code), position))
@@ -68,18 +68,18 @@ class Calls:
         position = state.position()
         type = state.context.signatures[index]
         count = len(type.params)
-        place = self._arguments(count)
+        place = self.arguments(count)
         if index < state.context.imported_functions:
             emitter.code += assembler.load(RAX, R12, state.layout.records[index])
             emitter.code += assembler.add_frame(place)
-            self._called(assembler.CALL, position, (RelocationKind.SYMBOL, "call_record"))
+            self.called(assembler.CALL, position, (RelocationKind.SYMBOL, "call_record"))
         else:
             emitter.code += assembler.add_frame(place)
             if index == self._index:
-                self._called(assembler.CALL, position)
+                self.called(assembler.CALL, position)
                 emitter.aim(len(emitter.code) - 4, 0)
             else:
-                self._called(assembler.CALL_THROUGH, position, (RelocationKind.FUNCTION, index))
+                self.called(assembler.CALL_THROUGH, position, (RelocationKind.FUNCTION, index))
         emitter.code += assembler.add_frame(-place)
         self._returned(count, letters_of(type.results), place)
 
@@ -87,7 +87,7 @@ class Calls:
         """call_indirect"""
         position = self._state.position()
         entry = self._state.in_register(self._state.stack.pop())
-        place = self._arguments(len(self._type(type_index).params))
+        place = self.arguments(len(self._type(type_index).params))
         self._find_element(entry, type_index, table, position)
         self._call_record(type_index, place, position)
 
@@ -95,7 +95,7 @@ class Calls:
         """call_ref"""
         position = self._state.position()
         entry = self._state.in_register(self._state.stack.pop())
-        place = self._arguments(len(self._type(type_index).params))
+        place = self.arguments(len(self._type(type_index).params))
         self._find_reference(entry, position)
         self._call_record(type_index, place, position)
 
@@ -154,7 +154,7 @@ class Calls:
         code += assembler.add_frame(place)
         code += assembler.IS_OWN_RECORD
         field = emitter.jump_if(assembler.NOT_EQUAL)
-        self._called(assembler.CALL_RECORD, position)
+        self.called(assembler.CALL_RECORD, position)
         back = len(code)
         region = self._control.labels[-1].region
 
@@ -178,7 +178,7 @@ class Calls:
         """return_call"""
         state, emitter = self._state, self._emitter
         params = letters_of(state.context.signatures[index].params)
-        place = self._arguments(len(params))
+        place = self.arguments(len(params))
         imported = index < state.context.imported_functions
         if imported:
             emitter.code += assembler.load(assembler.R9, R12, state.layout.records[index])
@@ -196,7 +196,7 @@ class Calls:
         position = self._state.position()
         entry = self._state.in_register(self._state.stack.pop())
         params = letters_of(self._type(type_index).params)
-        place = self._arguments(len(params))
+        place = self.arguments(len(params))
         self._find_element(entry, type_index, table, position)
         self._jump_record(params, place)
 
@@ -205,7 +205,7 @@ class Calls:
         position = self._state.position()
         entry = self._state.in_register(self._state.stack.pop())
         params = letters_of(self._type(type_index).params)
-        place = self._arguments(len(params))
+        place = self.arguments(len(params))
         self._find_reference(entry, position)
         self._jump_record(params, place)
 
@@ -243,7 +243,7 @@ class Calls:
         """Call a runtime service with operands from the stack."""
         state = self._state
         position = state.position()
-        place = self._arguments(operands)
+        place = self.arguments(operands)
         end = state.place(len(state.stack))
         for immediate in immediates:
             self.set_slot(end, immediate)
@@ -259,7 +259,7 @@ class Calls:
         code = self._emitter.code
         code += assembler.add_frame(place)
         code += assembler.set_eax(number)
-        self._called(assembler.CALL, position, (RelocationKind.SYMBOL, "call_host"))
+        self.called(assembler.CALL, position, (RelocationKind.SYMBOL, "call_host"))
         code += assembler.add_frame(-place)
 
     def set_slot(self, place: int, value: int) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wasmine.compiler.baseline import assembler
-from wasmine.compiler.baseline.assembler import R12, RAX
+from wasmine.compiler.baseline.assembler import R12, R13, RAX, RCX, RDX
 from wasmine.compiler.baseline.numeric import needed
 from wasmine.compiler.baseline.state import CONSTANT, PENDING, PINNED, REGISTER, State
-from wasmine.compiler.code import Service
+from wasmine.compiler.code import RelocationKind, Service
 from wasmine.errors import TrapKind
 from wasmine.format.types import I64
 
@@ -165,11 +165,31 @@ class References:
 
     def memory_copy(self, target: int, source: int) -> None:
         """memory.copy"""
-        self._calls.service(Service.MEMORY_COPY, 3, (target, source), "")
+        to, of = (self._state.context.memories[index].address is I64 for index in (target, source))
+        self._bulk("copy", (to, of, to and of), target, source)
 
     def memory_fill(self, memory: int) -> None:
         """memory.fill"""
-        self._calls.service(Service.MEMORY_FILL, 3, (memory,), "")
+        wide = self._state.context.memories[memory].address is I64
+        self._bulk("fill", (wide, wide, wide), memory)
+
+    def _bulk(self, name: str, wide: tuple[bool, bool, bool], target: int, source: int = 0) -> None:
+        """Call the blob's sequence, which spares all registers that operands may be in."""
+        state = self._state
+        position = state.position()
+        place = self._calls.arguments(3)
+        memories = state.layout.memories
+        code = state.emitter.code
+        bits = 64 if any(wide) else 32
+        for number, is_wide in enumerate(wide):
+            if bits == 64 and not is_wide:
+                code += assembler.clear_half_slot(place + 8 * number + 4)
+        code += assembler.address(RAX, R13, place)
+        code += assembler.address(RDX, R12, memories[target])
+        if name == "copy":
+            code += assembler.address(RCX, R12, memories[source])
+        self._calls.called(assembler.CALL, position, (RelocationKind.SYMBOL, f"{name}{bits}"))
+        state.truncate(len(state.stack) - 3)
 
     def notify(self, offset: int, memory: int, _: int) -> None:
         """memory.atomic.notify"""
