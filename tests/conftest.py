@@ -9,13 +9,24 @@ import pytest
 
 import wasmine
 
-ENGINES = ("interpreter",)
+ENGINES = ("interpreter", "compiler")
+
+
+def skip_unless_available(engine: str) -> None:
+    """Skip the test, and say why, where the engine cannot run."""
+    if engine == "compiler":
+        from wasmine.compiler.engine import unavailable
+
+        reason = unavailable()
+        if reason:
+            pytest.skip(f"the compiler engine: {reason}")
 
 
 @pytest.fixture(params=ENGINES)
 def engine(request: pytest.FixtureRequest) -> str:
     """Each engine in turn."""
     name: str = request.param
+    skip_unless_available(name)
     return name
 
 

@@ -20,6 +20,7 @@ from wasmine.compiler.memory import NativeMemory
 from wasmine.compiler.module import ModuleCode
 from wasmine.compiler.references import References
 from wasmine.compiler.services import Services
+from wasmine.compiler.support import needs_gc_objects
 from wasmine.compiler.table import NativeTable
 from wasmine.compiler.templates import library
 from wasmine.compiler.unwind import frame_of, walk
@@ -36,9 +37,6 @@ if TYPE_CHECKING:
     from wasmine.runtime.host import HostCallable
     from wasmine.runtime.instance import Instance
     from wasmine.runtime.module import Module
-
-FEATURES_MISSING: Final = ("gc",)
-"""What only the interpreter can run."""
 
 _STACK_FRAMES: Final = 30
 """How many frames a trap's call stack shows, from the innermost on."""
@@ -130,8 +128,7 @@ class CompilerEngine(Engine):
     @staticmethod
     def missing_features(module: Module) -> list[str]:
         """The features a module uses that only the interpreter has."""
-        used = module.features_used
-        return [feature for feature in FEATURES_MISSING if feature in used]
+        return ["gc"] if needs_gc_objects(module.context) else []
 
     def _module_code(self, module: Module) -> ModuleCode:
         key = f"compiler {self.bounds}"
