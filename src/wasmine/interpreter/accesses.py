@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from types import TracebackType
 
-_SIZES: Final = {"b": 1, "h": 2, "H": 2, "i": 4, "I": 4, "f": 4, "q": 8, "Q": 8, "d": 8}
+_SIZES: Final = {"h": 2, "H": 2, "i": 4, "I": 4, "f": 4, "q": 8, "Q": 8, "d": 8}
 
 
 def describe_access(traceback: TracebackType, line: str) -> str:
@@ -26,12 +26,12 @@ def describe_access(traceback: TracebackType, line: str) -> str:
             case ast.Subscript(value=ast.Name(id=name), slice=index) if name[0] == "T":
                 return f"element {_evaluate(index, names)} of a table of {len(names[name])}"
             case ast.Subscript(value=ast.Name(id=name), slice=index):
-                memory, _, format = name.partition("_")
-                size = _SIZES.get(format, 1)
-                return _bytes(_evaluate(index, names) * size, size, names[memory])
+                return _bytes(_evaluate(index, names), 1, names[name])
             case ast.Subscript(value=ast.Attribute(value=array, attr="elements"), slice=index):
                 length = len(_evaluate(array, names).elements)
                 return f"element {_evaluate(index, names)} of an array of {length}"
+            case ast.Call(func=ast.IfExp(), args=[ast.Name(id=memory), address, *_]):
+                return _bytes(_evaluate(address, names), _SIZES["f"], names[memory])
             case ast.Call(func=ast.Name(id=name), args=[ast.Name(id=memory), address, *_]):
                 return _bytes(_evaluate(address, names), _SIZES[name[-1]], names[memory])
     except Exception:  # the message is a courtesy: nothing that goes wrong here may hide the trap

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Buffer = bytearray | memoryview
 
-_STRUCTS: Final = {format: Struct(f"<{format}") for format in "hHiIqQd"}
+_STRUCTS: Final = {format: Struct(f"<{format}") for format in "hHiIqQdf"}
 _load_32: Final = _STRUCTS["I"].unpack_from
 _store_32: Final = _STRUCTS["I"].pack_into
 

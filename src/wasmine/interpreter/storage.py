@@ -7,7 +7,6 @@ import weakref
 from typing import TYPE_CHECKING, Any, Final
 
 from wasmine.interpreter.atomics import Monitor
-from wasmine.interpreter.memory import FORMATS
 from wasmine.runtime.globals import Global
 from wasmine.runtime.memory import Memory
 from wasmine.runtime.table import MAXIMUM_ELEMENTS, Table
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 _BYTEARRAY_CEILING: Final = 64 << 20
 # As much address space as a shared memory takes at once: its bytes must not move while other threads use them.
 _SHARED_CEILING: Final = 1 << 32
-_SIZES: Final = {"h": 2, "H": 2, "i": 4, "I": 4, "f": 4, "q": 8, "Q": 8, "d": 8}
 # Linux's value; Python names it from 3.13 on. Pages that a guest never touches must not count.
 _NO_RESERVE: Final = getattr(mmap, "MAP_NORESERVE", 0x4000) if hasattr(mmap, "MAP_POPULATE") else 0
 
@@ -43,7 +41,7 @@ def _allocate(size: int) -> bytearray | mmap.mmap:
 
 
 class InterpreterMemory(Memory):
-    """A memory as typed views of one buffer. `views` are by struct format, and by "" what bytes are fastest read from.
+    """A memory as a buffer. `views` are by struct format ("B", "b"), and by "" what bytes are fastest read from.
 
     Generated code finds the views as global names of its instance; growing rebinds them in every attached instance. The
     buffer is a bytearray, whose bytes are reached 15 to 20% faster than a view's (measured); a large or shared memory is
@@ -71,9 +69,6 @@ class InterpreterMemory(Memory):
         all_bytes = whole[: self._size]
         fastest = self._buffer if isinstance(self._buffer, bytearray) else all_bytes
         views = {"": fastest, "B": all_bytes, "b": all_bytes.cast("b")}
-        for format in FORMATS[1:]:
-            size = _SIZES[format]
-            views[format] = whole[: self._size - self._size % size].cast(format)  # type: ignore[call-overload]
         self.views = views
 
     def attach(self, code: InstanceCode, name: str) -> None:
