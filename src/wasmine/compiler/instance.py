@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from wasmine.compiler.function import NativeFunction
 from wasmine.compiler.globals import NativeGlobal
-from wasmine.compiler.machine.layout import Context
+from wasmine.compiler.machine.layout import Context, Record
 from wasmine.compiler.memory import NativeMemory
 from wasmine.compiler.references import type_number
 from wasmine.compiler.table import NativeTable
@@ -35,12 +35,14 @@ class NativeCode:
         self._buffer = ctypes.create_string_buffer(module.layout.size + _ALIGNMENT)
         self.address = (ctypes.addressof(self._buffer) + _ALIGNMENT - 1) & -_ALIGNMENT
         self._attached: list[tuple[NativeMemory | NativeTable, int]] = []
+        self._waiting: dict[int, list[int]] = {}  # records that still lead to a stub, by function
         weakref.finalize(self, _detach, self._attached)
         symbols = engine.glue.symbols
         self._set(Context.TRAP, symbols["trap"])
         self._set(Context.CALL_HOST, engine.services.callback_address)
         for offset, type in zip(module.layout.types, instance.module.context.types, strict=True):
             self._set(offset, type_number(type))
+        module.add(self)
 
     def _set(self, offset: int, value: int) -> None:
         ctypes.c_uint64.from_address(self.address + offset).value = value
@@ -72,10 +74,16 @@ class NativeCode:
         defined = instance.module.context.functions[index]
         name = instance.module.function_name(index)
         function = NativeFunction(defined, name, instance, index, self.engine, self.address)
-        # The record holds the stub until the function is compiled; it then stays behind by one jump at most.
         code = self.module.address(index)
         function.record = self.engine.references.new_record(function, code, self.address)
+        if self.module.is_stub(code):
+            self._waiting.setdefault(index, []).append(function.record)
         return function
+
+    def compiled(self, index: int, code: int) -> None:
+        """A function is compiled, or its stub was called though it is: records of it lead to its code from now on."""
+        for record in self._waiting.pop(index, ()):
+            ctypes.c_uint64.from_address(record + Record.CODE).value = code
 
     def record(self, index: int) -> int:
         """The address of the record of any function of the index space, kept in the context if that has a place."""

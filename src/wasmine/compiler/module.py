@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import threading
+import weakref
 from bisect import bisect_right, insort
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
@@ -19,6 +20,7 @@ from wasmine.compiler.machine import amd64, libc
 
 if TYPE_CHECKING:
     from wasmine.compiler.code import FunctionCode
+    from wasmine.compiler.instance import NativeCode
     from wasmine.compiler.machine.glue import Glue
     from wasmine.compiler.templates.library import TemplateLibrary
     from wasmine.runtime.module import Module
@@ -67,6 +69,7 @@ class ModuleCode:
         self._library = library
         self._options = options
         self._lock = threading.RLock()
+        self._instances: weakref.WeakSet[NativeCode] = weakref.WeakSet()
         self._first = module.context.imported_functions
         self._make_table(len(module.syntax.code))
 
@@ -76,6 +79,7 @@ class ModuleCode:
         stubs_size = libc.round_up(max(amd64.STUB_SIZE * count, 1))
         self._table = self._glue.code.reserve(table_size + stubs_size)
         stubs = self._table + table_size
+        self._stubs = range(stubs, stubs + stubs_size)
         target = self._glue.symbols["compile_function"]
         size = amd64.STUB_SIZE
         self._glue.code.fill(
@@ -93,15 +97,25 @@ class ModuleCode:
         """Where a defined function's code is now: its stub, or the function itself once it is compiled."""
         return ctypes.c_uint64.from_address(self.slot(index)).value
 
+    def is_stub(self, address: int) -> bool:
+        """Whether code at this address has yet to be compiled."""
+        return address in self._stubs
+
+    def add(self, instance: NativeCode) -> None:
+        """Tell an instance where functions are, as soon as they are compiled."""
+        with self._lock:
+            self._instances.add(instance)
+
     def compile(self, index: int) -> int:
         """Compile a function if that was not done yet; its address. UnsupportedFeature, MemoryError, OSError."""
         with self._lock:
-            known = placed_code.find(self.address(index))
-            if known is not None:
-                return known.start
-            code = compile_function(self.module.context, self.layout, index, self._library, self._options)
-            start = self._place(code)
-            ctypes.c_uint64.from_address(self.slot(index)).value = start
+            start = self.address(index)
+            if self.is_stub(start):
+                code = compile_function(self.module.context, self.layout, index, self._library, self._options)
+                start = self._place(code)
+                ctypes.c_uint64.from_address(self.slot(index)).value = start
+            for instance in self._instances:
+                instance.compiled(index, start)
             return start
 
     def _place(self, code: FunctionCode) -> int:
