@@ -47,18 +47,17 @@ class Allocation(NamedTuple):
     vector: Sequence[int]
 
 
-def allocate(letters: str, weights: Weights, *, careful: bool) -> Allocation:
+def allocate(letters: str, weights: Weights, *, spare: bool) -> Allocation:
     """Choose registers for the heaviest locals.
 
     Registers that calls preserve must be saved first, so a local must be used more than twice. A function that calls
-    nothing has some temporary registers to spare; not one with instructions of four operands, or if `careful`.
+    nothing, nor has instructions of four operands, may do with fewer temporary registers if they are `spare`.
     """
     general, vector = list(assembler.GENERAL_TEMPORARIES), list(assembler.VECTOR_TEMPORARIES)
     if weights.handlers:
         return Allocation({}, assembler.GENERAL_SAVED, assembler.VECTOR_SAVED, general, vector)
     kept_general, kept_vector = list(assembler.GENERAL_SAVED), list(assembler.VECTOR_SAVED)
-    spare = 0 if weights.calls or weights.wide or careful else 1
-    spare_general, spare_vector = 2 * spare, 3 * spare
+    spare_general = spare_vector = 0 if weights.calls or weights.wide or not spare else 2
     pins: dict[int, int] = {}
     saved_general: list[int] = []
     saved_vector: list[int] = []
@@ -241,10 +240,12 @@ class Compiler:
         """Called by the walk."""
         self._state.position = position
 
-    def compile(
-        self, context: Context, layout: ContextLayout, index: int, bounds: str, *, careful: bool = False
-    ) -> FunctionCode:
-        """The code of a function. `careful`: nothing is left pending, and limits are always checked."""
+    def compile(self, context: Context, layout: ContextLayout, index: int, bounds: str, caution: int) -> FunctionCode:
+        """The code of a function.
+
+        Pressed: more `caution` is needed. 1: all temporary registers, and limits are always checked. 2: nothing is left
+        pending, so that there are always enough of them.
+        """
         state, emitter = self._state, self._emitter
         if self._layout is not layout or self._bounds != bounds:
             self._layout, self._bounds = layout, bounds
@@ -255,13 +256,13 @@ class Compiler:
         body = context.syntax.code[index - context.imported_functions]
         letters = letters_of(context.signatures[index].params)
         letters += "".join(letter_of(local) * count for count, local in body.locals)
-        chosen = allocate(letters, weights, careful=careful)
+        chosen = allocate(letters, weights, spare=not caution)
         emitter.reset()
         self._calls.reset(index)
         self._exceptions.reset()
-        checked = weights.calls or careful or size_of(letters) > LEAF_FRAME
+        checked = weights.calls or caution > 0 or size_of(letters) > LEAF_FRAME
         frame_end = self._enter(context.signatures[index], letters, chosen, weights, body.body.offset, checked=checked)
-        walk_function(context, index, _Careful(self, state) if careful else self)
+        walk_function(context, index, _Careful(self, state) if caution > 1 else self)
         if frame_end:
             assembler.INT32.pack_into(emitter.code, frame_end, state.deepest)
         elif state.deepest > LEAF_FRAME:
@@ -397,9 +398,12 @@ def compile_function(
         compilers = _idle.setdefault(id(library), [])
         compiler = compilers.pop() if compilers else Compiler(library)
     try:
-        return compiler.compile(context, layout, index, bounds)
-    except Pressed:
-        return compiler.compile(context, layout, index, bounds, careful=True)
+        for caution in range(2):
+            try:
+                return compiler.compile(context, layout, index, bounds, caution)
+            except Pressed:
+                continue
+        return compiler.compile(context, layout, index, bounds, 2)
     finally:
         with _lock:
             compilers.append(compiler)
