@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import ctypes
 import functools
 import platform
 import sys
 import weakref
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from wasmine.compiler import values
 from wasmine.compiler.code import FIRST_HOST
 from wasmine.compiler.function import NativeFunction, NativeHostFunction
 from wasmine.compiler.globals import NativeGlobal
 from wasmine.compiler.instance import NativeCode
 from wasmine.compiler.machine import amd64, glue, layout
-from wasmine.compiler.machine.layout import Record, Thread
+from wasmine.compiler.machine.lock import lock
 from wasmine.compiler.memory import NativeMemory
 from wasmine.compiler.module import ModuleCode
 from wasmine.compiler.references import References
@@ -24,21 +22,18 @@ from wasmine.compiler.support import needs_gc_objects
 from wasmine.compiler.table import NativeTable
 from wasmine.compiler.templates import library
 from wasmine.compiler.unwind import frame_of, walk
-from wasmine.errors import Frame, Trap, TrapKind, UnsupportedFeature
+from wasmine.errors import Frame, Trap, TrapKind, UnsupportedFeature, WasmineError
 from wasmine.runtime.engine import Engine
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from wasmine.compiler.machine.glue import Glue, NativeTrap
-    from wasmine.compiler.machine.threads import ThreadBlock
     from wasmine.compiler.templates.library import TemplateLibrary
-    from wasmine.format.types import DefinedType, FuncType, GlobalType, MemoryType, TableType
+    from wasmine.format.types import DefinedType, GlobalType, MemoryType, TableType
     from wasmine.runtime.host import HostCallable
     from wasmine.runtime.instance import Instance
     from wasmine.runtime.module import Module
 
-_STACK_FRAMES: Final = 30
+MAX_FRAMES: Final = 64
 """How many frames a trap's call stack shows, from the innermost on."""
 
 
@@ -84,7 +79,6 @@ class CompilerEngine(Engine):
         self.hosts: list[NativeHostFunction] = []
         self._memories: weakref.WeakSet[NativeMemory] = weakref.WeakSet()
         self.services = Services(self)
-        self._host_stubs = _HostStubs(self.glue)
 
     def new_memory(self, type: MemoryType) -> NativeMemory:
         """A zeroed memory."""
@@ -108,9 +102,10 @@ class CompilerEngine(Engine):
     def new_host_function(self, type: DefinedType, host: HostCallable) -> NativeHostFunction:
         """A function whose body is Python."""
         function = NativeHostFunction(type, host, self)
-        number = FIRST_HOST + len(self.hosts)
-        self.hosts.append(function)
-        function.record = self.references.new_record(function, self._host_stubs.stub(number), 0)
+        with lock:
+            number = FIRST_HOST + len(self.hosts)
+            self.hosts.append(function)
+            function.record = self.references.new_record(function, host_stubs().stub(number), 0)
         return function
 
     def new_code(self, instance: Instance) -> NativeCode:
@@ -138,36 +133,18 @@ class CompilerEngine(Engine):
             found = module.cache.setdefault(key, made)
         return found
 
-    # ------------------------------------------------------------------------------------------------ calls
+    # ------------------------------------------------------------------------------------------------ traps
 
-    def call(self, record: int, context: int, type: FuncType, slots: int, args: Sequence[Any]) -> Any:
-        """Call the function of a record with internal values, from Python; the internal result."""
-        block = self.glue.threads.current()
-        frame = block.top
-        if frame + 8 * slots > block[Thread.VALUES_LIMIT]:
-            raise Trap(TrapKind.STACK_OVERFLOW)
-        values.write(self.references, frame, type.params, args)
-        code = ctypes.c_uint64.from_address(record + Record.CODE).value
-        trap = self.glue.enter(block, code, context, frame)
-        if trap is not None:
-            self._raise(block, trap)
-        results = type.results
-        if len(results) == 1:
-            register = Thread.RESULT_VECTOR if values.in_vector_register(results[0]) else Thread.RESULT
-            return values.read(self.references, block.address + register, results)[0]
-        if not results:
-            return None
-        return tuple(values.read(self.references, frame, results))
-
-    def _raise(self, block: ThreadBlock, trap: NativeTrap) -> None:
-        """Raise what a call ended with."""
-        if trap.trap == layout.PYTHON_EXCEPTION:
-            pending, block.pending = block.pending, None
-            assert pending is not None
-            raise pending
+    def trapped(self, trap: NativeTrap) -> WasmineError:
+        """What a call ended with, as an exception."""
+        if trap.trap == layout.BUSY:
+            return WasmineError(
+                f"{self._describe(trap.context)} is in use by another thread: an instance, and every other one that it "
+                "calls, is used by one thread at a time; make an instance for each thread, or use a lock"
+            )
         frames = self._frames(trap)
         if trap.trap != layout.FAULT:
-            raise Trap(layout.trap_kind(trap.trap), "", frames)
+            return Trap(layout.trap_kind(trap.trap), "", frames)
         memory = next((m for m in list(self._memories) if m.base <= trap.address < m.base + m.reserved), None)
         if memory is None:
             raise SystemError(
@@ -175,31 +152,35 @@ class CompilerEngine(Engine):
                 f"no memory of this runtime: a bug of the compiler, please report it ({', '.join(map(str, frames[:1]))})"
             )
         detail = f"address {trap.address - memory.base:#x} in a memory of {memory.byte_length:#x} bytes"
-        raise Trap(TrapKind.MEMORY_OUT_OF_BOUNDS, detail, frames)
+        return Trap(TrapKind.MEMORY_OUT_OF_BOUNDS, detail, frames)
+
+    def passed(self, error: Trap, trap: NativeTrap) -> None:
+        """A trap from Python code, or from a call nested in it, left a call: note the wasm functions that it passed."""
+        if len(error.frames) < MAX_FRAMES:
+            error.frames = (*error.frames, *self._frames(trap))[:MAX_FRAMES]
 
     def _frames(self, trap: NativeTrap) -> list[Frame]:
         """The wasm call stack of a trap, innermost first."""
-
-        def read(address: int) -> int | None:
-            offset = address - trap.stack_pointer
-            if 0 <= offset <= len(trap.stack) - 8:
-                return int.from_bytes(trap.stack[offset : offset + 8], "little")
-            return None
-
         found: list[Frame] = []
-        for place in walk(trap.pc, trap.stack_pointer, read, self.glue.symbols):
+        for place in walk(trap.pc, trap.stack_pointer, trap.context, trap.word, self.glue.symbols):
+            code = self.instances.get(place.context)
             exact = not found and trap.trap == layout.FAULT
-            found.append(frame_of(place, exact=exact))
-            if len(found) == _STACK_FRAMES:
+            found.append(frame_of(place, code.instance.name if code is not None else "", exact=exact))
+            if len(found) == MAX_FRAMES:
                 break
         return found
+
+    def _describe(self, context: int) -> str:
+        code = self.instances.get(context)
+        name = code and (code.instance.name or code.instance.module.name)
+        return f"instance {name!r}" if name else "the instance"
 
     def close(self) -> None:
         """Nothing can be given back while functions may be held."""
 
 
-class _HostStubs:
-    """Makes the code of host functions, a page of stubs at a time."""
+class HostStubs:
+    """Makes the code of host functions, a page of stubs at a time. All engines of the process use the same."""
 
     _PER_PAGE: Final = 4096 // amd64.STUB_SIZE
 
@@ -210,16 +191,26 @@ class _HostStubs:
     def stub(self, number: int) -> int:
         """The address of the stub for a host function."""
         page, position = divmod(number, self._PER_PAGE)
-        start = self._pages.get(page)
-        if start is None:
-            start = self._pages[page] = self._glue.code.reserve(4096)
-            target = self._glue.symbols["host_function"]
-            first = page * self._PER_PAGE
-            self._glue.code.fill(
-                start,
-                b"".join(amd64.stub(target, first + i, start + i * amd64.STUB_SIZE) for i in range(self._PER_PAGE)),
-            )
+        with lock:
+            start = self._pages.get(page)
+            if start is None:
+                start = self._pages[page] = self._make(page * self._PER_PAGE)
         return start + position * amd64.STUB_SIZE
+
+    def _make(self, first: int) -> int:
+        start = self._glue.code.reserve(4096)
+        target = self._glue.symbols["host_function"]
+        size = amd64.STUB_SIZE
+        self._glue.code.fill(
+            start, b"".join(amd64.stub(target, first + i, start + i * size) for i in range(self._PER_PAGE))
+        )
+        return start
+
+
+@functools.cache
+def host_stubs() -> HostStubs:
+    """The stubs of this process."""
+    return HostStubs(glue.load())
 
 
 __all__ = ["CompilerEngine", "NativeFunction", "template_library", "unavailable"]

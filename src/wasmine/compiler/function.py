@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from wasmine.compiler import values
+from wasmine.compiler.machine.glue import NativeTrap
+from wasmine.compiler.machine.layout import Call
+from wasmine.errors import Trap, TrapKind
 from wasmine.runtime.function import Function
 
 if TYPE_CHECKING:
@@ -17,32 +19,53 @@ if TYPE_CHECKING:
 class NativeFunction(Function):
     """A function of machine code. `record` is the address of its function record."""
 
-    __slots__ = ("_engine", "_slots", "context", "record")
+    __slots__ = ("_convention", "_current", "_engine", "_enter", "_size", "record")
 
-    def __init__(
-        self, defined: DefinedType, name: str, instance: Instance, index: int, engine: CompilerEngine, context: int
-    ) -> None:
+    def __init__(self, defined: DefinedType, name: str, instance: Instance, index: int, engine: CompilerEngine) -> None:
         super().__init__(defined, name, instance, index)
-        self._engine = engine
         self.owner = engine
-        self.context = context  # the address of its instance's VM context
-        self._slots = max(values.slot_count(self.type.params), values.slot_count(self.type.results))
         self.record = 0
+        self._engine = engine
+        self._enter = engine.glue.enter
+        self._current = engine.glue.threads.current
+        self._convention = engine.references.convention(defined)
+        # What the call takes of the value stack while it is Python's turn; nested calls begin behind it.
+        self._size = max(Call.FRAME + self._convention.frame, Call.SIZE)
 
     def invoke(self, *args: Any) -> Any:
         """Call with internal values."""
-        return self._engine.call(self.record, self.context, self.type, self._slots, args)
+        block = self._current()
+        top = block.top
+        base = top.value
+        if base > block.limit:
+            raise Trap(TrapKind.STACK_OVERFLOW)
+        top.value = base + self._size
+        try:
+            view, at = block.view, base - block.values
+            convention = self._convention
+            convention.write(view, at, args, self.record)
+            try:
+                trapped = self._enter(base + Call.FRAME)
+            except Trap as trap:
+                self._engine.passed(trap, NativeTrap.of(block, at))
+                raise
+            if trapped:
+                raise self._engine.trapped(NativeTrap.of(block, at))
+            return convention.result(view, at)
+        finally:
+            top.value = base
 
 
 class NativeHostFunction(Function):
     """A function whose body is Python. Its record's context is 0: machine code calls it in the context of the caller."""
 
-    __slots__ = ("host", "record")
+    __slots__ = ("convention", "host", "record")
 
     def __init__(self, defined: DefinedType, host: HostCallable, engine: CompilerEngine) -> None:
         super().__init__(defined, host.name, None, -1)
         self.owner = engine
         self.host = host
+        self.convention = engine.references.convention(defined)
         self.record = 0
 
     def invoke(self, *args: Any) -> Any:

@@ -5,36 +5,42 @@ from __future__ import annotations
 import ctypes
 from typing import TYPE_CHECKING, Any
 
-from wasmine.compiler import values
 from wasmine.runtime.globals import Global
 
 if TYPE_CHECKING:
     from wasmine.compiler.references import References
+    from wasmine.compiler.values import Slots
     from wasmine.format.types import GlobalType
+
+
+class _Cell(ctypes.c_ubyte * 16):  # type: ignore[misc]
+    """A cell. A subclass, so that an object over a cell elsewhere can hold what it lies in."""
 
 
 class NativeGlobal(Global):
     """A global in a cell of its own. `address` is where machine code reads and writes it."""
 
-    __slots__ = ("_cell", "_references", "address")
+    __slots__ = ("_cell", "_slots", "_view", "address")
 
     def __init__(self, type: GlobalType, value: Any, references: References) -> None:
         super().__init__(type)
-        self._references = references
-        # One more cell than needed, so that the address can be a multiple of 16.
-        cell = ctypes.create_string_buffer(32)
-        self._cell: object = cell
-        self.address = (ctypes.addressof(cell) + 15) & -16
+        self._slots: Slots = references.slots((type.value,))
+        self._cell = _Cell()
+        self.address = ctypes.addressof(self._cell)
+        self._view = memoryview(self._cell).cast("B")
         self.set(value)
 
     def move(self, address: int, owner: object) -> None:
         """Live at another address from now on, in memory that lives as long as `owner`."""
-        ctypes.memmove(address, self.address, 16)
+        value = self._view
+        self._cell = _Cell.from_address(address)
+        self._cell.owner = owner
         self.address = address
-        self._cell = owner
+        self._view = memoryview(self._cell).cast("B")
+        self._view[:] = value
 
     def get(self) -> Any:
-        return values.read(self._references, self.address, (self.type.value,))[0]
+        return self._slots.read(self._view, 0)[0]
 
     def set(self, value: Any) -> None:
-        values.write(self._references, self.address, (self.type.value,), (value,))
+        self._slots.write(self._view, 0, (value,))

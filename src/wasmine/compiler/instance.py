@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import ctypes
-import weakref
 from typing import TYPE_CHECKING
 
 from wasmine.compiler.function import NativeFunction
 from wasmine.compiler.globals import NativeGlobal
 from wasmine.compiler.machine.layout import Context, Record
 from wasmine.compiler.memory import NativeMemory
-from wasmine.compiler.references import type_number
+from wasmine.compiler.module import CONTEXT_ALIGNMENT
 from wasmine.compiler.table import NativeTable
 
 if TYPE_CHECKING:
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
     from wasmine.compiler.module import ModuleCode
     from wasmine.interpreter.atomics import Monitor
     from wasmine.runtime.instance import Instance
-
-_ALIGNMENT = 64
 
 
 class NativeCode:
@@ -32,17 +29,16 @@ class NativeCode:
         self.engine = engine
         self.instance = instance
         self.module = module
-        self._buffer = ctypes.create_string_buffer(module.layout.size + _ALIGNMENT)
-        self.address = (ctypes.addressof(self._buffer) + _ALIGNMENT - 1) & -_ALIGNMENT
+        self._buffer = module.buffer_type()
+        self.address = (ctypes.addressof(self._buffer) + CONTEXT_ALIGNMENT - 1) & -CONTEXT_ALIGNMENT
         self._attached: list[tuple[NativeMemory | NativeTable, int]] = []
-        self._waiting: dict[int, list[int]] = {}  # records that still lead to a stub, by function
-        weakref.finalize(self, _detach, self._attached)
-        symbols = engine.glue.symbols
-        self._set(Context.TRAP, symbols["trap"])
-        self._set(Context.CALL_HOST, engine.services.callback_address)
-        for offset, type in zip(module.layout.types, instance.module.context.types, strict=True):
-            self._set(offset, type_number(type))
-        module.add(self)
+        self._waiting: dict[int, int] = {}  # records that still lead to a stub, by function
+        ctypes.memmove(self.address, module.initial, len(module.initial))
+        self._set(Context.CALL_HOST, engine.services.callable_address)
+
+    def __del__(self) -> None:
+        for shared, field in self._attached:
+            shared.detach(field)
 
     def _set(self, offset: int, value: int) -> None:
         ctypes.c_uint64.from_address(self.address + offset).value = value
@@ -73,16 +69,17 @@ class NativeCode:
         instance = self.instance
         defined = instance.module.context.functions[index]
         name = instance.module.function_name(index)
-        function = NativeFunction(defined, name, instance, index, self.engine, self.address)
+        function = NativeFunction(defined, name, instance, index, self.engine)
         code = self.module.address(index)
         function.record = self.engine.references.new_record(function, code, self.address)
         if self.module.is_stub(code):
-            self._waiting.setdefault(index, []).append(function.record)
+            self._waiting[index] = function.record
         return function
 
     def compiled(self, index: int, code: int) -> None:
-        """A function is compiled, or its stub was called though it is: records of it lead to its code from now on."""
-        for record in self._waiting.pop(index, ()):
+        """A function's stub was called, and this is its code: its record leads there from now on."""
+        record = self._waiting.pop(index, None)
+        if record is not None:
             ctypes.c_uint64.from_address(record + Record.CODE).value = code
 
     def record(self, index: int) -> int:
@@ -101,8 +98,3 @@ class NativeCode:
 
     def close(self) -> None:
         """Functions may still be held by tables: everything stays as long as the engine."""
-
-
-def _detach(attached: list[tuple[NativeMemory | NativeTable, int]]) -> None:
-    for shared, field in attached:
-        shared.detach(field)

@@ -7,23 +7,28 @@ calls go through it. A slot first holds the address of a stub that has the funct
 from __future__ import annotations
 
 import ctypes
-import threading
 import weakref
 from bisect import bisect_right, insort
 from operator import attrgetter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from wasmine.compiler.baseline import compile_function
 from wasmine.compiler.code import ALIGNMENT, RelocationKind
 from wasmine.compiler.context import ContextLayout
 from wasmine.compiler.machine import amd64, libc
+from wasmine.compiler.machine.layout import Context
+from wasmine.compiler.machine.lock import lock
+from wasmine.compiler.references import type_number
 
 if TYPE_CHECKING:
     from wasmine.compiler.code import FunctionCode
-    from wasmine.compiler.instance import NativeCode
     from wasmine.compiler.machine.glue import Glue
     from wasmine.compiler.templates.library import TemplateLibrary
     from wasmine.runtime.module import Module
+
+
+CONTEXT_ALIGNMENT: Final = 64
+"""What the address of a VM context is a multiple of."""
 
 
 class Placed(NamedTuple):
@@ -32,20 +37,24 @@ class Placed(NamedTuple):
     start: int
     end: int
     code: FunctionCode
-    module: ModuleCode
+    module: ModuleNames
 
 
 class PlacedCode:
     """Every compiled function of the process by address: what a program counter belongs to."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._functions: list[Placed] = []
 
     def add(self, placed: Placed) -> None:
         """A function was placed."""
-        with self._lock:
+        with lock:
             insort(self._functions, placed, key=attrgetter("start"))
+
+    def remove(self, starts: set[int]) -> None:
+        """The functions that begin at these addresses are gone."""
+        with lock:
+            self._functions = [placed for placed in self._functions if placed.start not in starts]
 
     def find(self, pc: int) -> Placed | None:
         """The function that an address lies in."""
@@ -59,25 +68,53 @@ class PlacedCode:
 placed_code = PlacedCode()
 
 
+class ModuleNames:
+    """What a call stack needs to know of a module. It does not keep the module alive, whose code this may be."""
+
+    def __init__(self, module: Module) -> None:
+        self.module_name = module.name
+        self._function_name = weakref.WeakMethod(module.function_name)
+
+    def function_name(self, index: int) -> str:
+        """A function's name for people."""
+        find = self._function_name()
+        return find(index) if find is not None else f"func[{index}]"
+
+
 class ModuleCode:
-    """The code of one module for one way of checking bounds (`options`)."""
+    """The code of one module for one way of checking bounds (`options`).
+
+    The module holds it, and so does every runtime with an instance of the module. When all of them are gone nothing can run
+    the code any more, and its memory is given back.
+    """
 
     def __init__(self, module: Module, glue: Glue, library: TemplateLibrary, options: str) -> None:
-        self.module = module
+        self.context = module.context
+        self.names = ModuleNames(module)
         self.layout = ContextLayout(module.context)
         self._glue = glue
         self._library = library
         self._options = options
-        self._lock = threading.RLock()
-        self._instances: weakref.WeakSet[NativeCode] = weakref.WeakSet()
         self._first = module.context.imported_functions
+        self._pages: list[tuple[int, int]] = []  # address and size of what lies in code memory
+        weakref.finalize(self, _release, glue, self._pages).atexit = False
         self._make_table(len(module.syntax.code))
+        self.buffer_type = ctypes.c_ubyte * (self.layout.size + CONTEXT_ALIGNMENT)
+        self.initial = self._initial_context()
+
+    def _initial_context(self) -> bytes:
+        """What the VM contexts of all instances begin with."""
+        found = bytearray(self.layout.size)
+        for offset, type in zip(self.layout.types, self.context.types, strict=True):
+            found[offset : offset + 8] = type_number(type).to_bytes(8, "little")
+        found[Context.TRAP : Context.TRAP + 8] = self._glue.symbols["trap"].to_bytes(8, "little")
+        return bytes(found)
 
     def _make_table(self, count: int) -> None:
         """The code table, then the stubs, in pages of their own."""
         table_size = libc.round_up(max(8 * count, 8))
         stubs_size = libc.round_up(max(amd64.STUB_SIZE * count, 1))
-        self._table = self._glue.code.reserve(table_size + stubs_size)
+        self._table = self._reserve(table_size + stubs_size)
         stubs = self._table + table_size
         self._stubs = range(stubs, stubs + stubs_size)
         target = self._glue.symbols["compile_function"]
@@ -88,6 +125,11 @@ class ModuleCode:
         libc.map_memory(table_size, libc.PROT_READ | libc.PROT_WRITE, at=self._table)
         slots = (ctypes.c_uint64 * count).from_address(self._table)
         slots[:] = list(range(stubs, stubs + count * size, size))
+
+    def _reserve(self, size: int) -> int:
+        address = self._glue.code.reserve(size)
+        self._pages.append((address, size))
+        return address
 
     def slot(self, index: int) -> int:
         """The address of a defined function's slot in the code table."""
@@ -101,26 +143,18 @@ class ModuleCode:
         """Whether code at this address has yet to be compiled."""
         return address in self._stubs
 
-    def add(self, instance: NativeCode) -> None:
-        """Tell an instance where functions are, as soon as they are compiled."""
-        with self._lock:
-            self._instances.add(instance)
-
     def compile(self, index: int) -> int:
         """Compile a function if that was not done yet; its address. UnsupportedFeature, MemoryError, OSError."""
-        with self._lock:
+        with lock:
             start = self.address(index)
             if self.is_stub(start):
-                code = compile_function(self.module.context, self.layout, index, self._library, self._options)
+                code = compile_function(self.context, self.layout, index, self._library, self._options)
                 start = self._place(code)
                 ctypes.c_uint64.from_address(self.slot(index)).value = start
-            for instance in self._instances:
-                instance.compiled(index, start)
             return start
 
     def _place(self, code: FunctionCode) -> int:
-        memory = self._glue.code
-        start = memory.reserve(len(code.code))  # page-aligned, so ALIGNMENT holds
+        start = self._reserve(len(code.code))  # page-aligned, so ALIGNMENT holds
         assert start % ALIGNMENT == 0
         body = bytearray(code.code)
         for offset, kind, operand in code.relocations:
@@ -130,6 +164,12 @@ class ModuleCode:
             else:
                 target = self._glue.symbols[str(operand)]
             body[offset : offset + 4] = (target - (start + offset + 4)).to_bytes(4, "little", signed=True)
-        memory.fill(start, body)
-        placed_code.add(Placed(start, start + len(body), code, self))
+        self._glue.code.fill(start, body)
+        placed_code.add(Placed(start, start + len(body), code, self.names))
         return start
+
+
+def _release(glue: Glue, pages: list[tuple[int, int]]) -> None:
+    placed_code.remove({address for address, _ in pages})
+    for address, size in pages:
+        glue.code.release(address, size)

@@ -1,7 +1,7 @@
 """What machine code asks of Python: host functions, growing, bulk operations on tables, waiting, exceptions.
 
-There is one C callback for an engine. It never lets an exception out: what Python raises is kept in the thread's block,
-and the number that it returns makes the machine code leave its call, or go on at a handler.
+There is one Python callable for an engine, whose address is in every VM context. What it returns makes the machine code
+go on behind its call or at a handler; when it raises, machine code leaves the innermost `enter`, which raises the same.
 """
 
 from __future__ import annotations
@@ -9,11 +9,9 @@ from __future__ import annotations
 import ctypes
 from typing import TYPE_CHECKING, Final
 
-from wasmine.compiler import values
 from wasmine.compiler.code import FIRST_HOST, Catch, CatchKind, Service
 from wasmine.compiler.machine import layout
-from wasmine.compiler.machine.glue import HostCallback
-from wasmine.compiler.machine.layout import Thread
+from wasmine.compiler.machine.layout import Reply
 from wasmine.compiler.unwind import walk
 from wasmine.errors import Trap, TrapKind, WasmException
 from wasmine.format.types import EXNREF, I64
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
 
     from wasmine.compiler.engine import CompilerEngine
     from wasmine.compiler.instance import NativeCode
-    from wasmine.compiler.machine.threads import ThreadBlock
     from wasmine.compiler.table import NativeTable
     from wasmine.format.types import NumberType
 
@@ -61,10 +58,9 @@ class Services:
 
     def __init__(self, engine: CompilerEngine) -> None:
         self._engine = engine
-        self._callback = HostCallback(self._answer)
-        address = ctypes.cast(self._callback, ctypes.c_void_p).value
-        assert address is not None
-        self.callback_address = address
+        # Held, so that it stays where it is: VM contexts have its address (in CPython an object's id).
+        self._callable = self._answer
+        self.callable_address = id(self._callable)
         self._table: dict[int, Callable[[NativeCode, Operands], object]] = {
             Service.MEMORY_GROW: self._memory_grow,
             Service.MEMORY_INIT: self._memory_init,
@@ -84,47 +80,40 @@ class Services:
             Service.THROW_REF: self._throw_ref,
         }
 
-    def _answer(self, context: int, service: int, frame: int) -> int:
-        block = self._engine.glue.threads.current()
-        # The block's notes of this call: nested calls, made by what is called now, overwrite them.
-        stack = block[Thread.TRAP_STACK]
-        top = block.top
+    def _answer(self, context: int, service: int, frame: int, reply: int) -> int:
+        code = self._engine.instances[context]
+        if service >= layout.COMPILE:
+            index = service - layout.COMPILE
+            start = code.module.compile(index)
+            code.compiled(index, start)
+            _write(reply + Reply.PC, start)
+            return 0
         try:
-            code = self._engine.instances[context]
-            if service == layout.COMPILE:
-                block[Thread.RESUME_PC] = code.module.compile(frame or 0)
-                return 0
             if service >= FIRST_HOST:
-                self._call_host(block, code, service - FIRST_HOST, frame)
+                self._call_host(code, service - FIRST_HOST, frame)
             else:
                 self._table[service](code, Operands(frame))
-            return 0
-        except Trap as trap:
-            if trap.frames or trap.detail:
-                block.pending = trap
-                return layout.PYTHON_EXCEPTION
-            return layout.trap_number(trap.kind)
         except Thrown as thrown:
-            return self._unwind(block, stack, thrown.package, to_public)
+            if not self._catch(thrown.package, code, reply):
+                raise to_public(thrown) from None
+            return layout.RESUME
         except WasmException as error:
-            same = error
-            return self._unwind(block, stack, from_public(error).package, lambda _: same)
-        except BaseException as error:  # KeyboardInterrupt and SystemExit too: they go on in `CompilerEngine.call`
-            block.pending = error
-            return layout.PYTHON_EXCEPTION
-        finally:
-            block.top = top
+            if not self._catch(from_public(error).package, code, reply):
+                raise
+            return layout.RESUME
+        return 0
 
-    def _call_host(self, block: ThreadBlock, code: NativeCode, number: int, frame: int) -> None:
+    def _call_host(self, code: NativeCode, number: int, frame: int) -> None:
         function = self._engine.hosts[number]
-        type, references = function.type, self._engine.references
-        arguments = values.read(references, frame, type.params)
-        block.top = frame + 8 * max(values.slot_count(type.params), values.slot_count(type.results))
-        result = function.host.call(arguments, lambda: code.instance)
-        if len(type.results) == 1:
-            values.write(references, frame, type.results, (result,))
-        elif type.results:
-            values.write(references, frame, type.results, result)
+        convention = function.convention
+        block = self._engine.glue.threads.current()
+        at = frame - block.values
+        results = convention.results
+        result = function.host.call(convention.arguments.read(block.view, at), lambda: code.instance)
+        if len(function.type.results) == 1:
+            results.write(block.view, at, (result,))
+        elif results.size:
+            results.write(block.view, at, result)
 
     # ------------------------------------------------------------------------------------------------ memories
 
@@ -221,9 +210,10 @@ class Services:
 
     def _throw(self, code: NativeCode, operands: Operands) -> None:
         tag = code.instance.tags[operands[0]]
-        types = tag.type.params
-        start = operands.address - 8 * values.slot_count(types)
-        raise Thrown(ExceptionPackage(tag, tuple(values.read(self._engine.references, start, types))))
+        slots = self._engine.references.slots(tag.type.params)
+        block = self._engine.glue.threads.current()
+        values = slots.read(block.view, operands.address - slots.size - block.values)
+        raise Thrown(ExceptionPackage(tag, tuple(values)))
 
     def _throw_ref(self, code: NativeCode, operands: Operands) -> None:
         package = self._engine.references.object(operands[0])
@@ -231,41 +221,44 @@ class Services:
             raise Trap(TrapKind.NULL_REFERENCE)
         raise Thrown(package)
 
-    def _unwind(
-        self, block: ThreadBlock, stack: int, package: ExceptionPackage, public: Callable[[Thrown], BaseException]
-    ) -> int:
-        """Go on at the handler of an exception in this activation, or leave the activation with it."""
-
-        def read(address: int) -> int:
-            return ctypes.c_uint64.from_address(address).value
-
-        for place in walk(read(stack), stack + 8, read, self._engine.glue.symbols):
+    def _catch(self, package: ExceptionPackage, thrower: NativeCode, reply: int) -> bool:
+        """Find the handler of an exception in this activation; whether there is one, and machine code is to go on there."""
+        stack = _read(reply + Reply.CALLER)
+        for place in walk(_read(stack), stack + 8, thrower.address, _read, self._engine.glue.symbols):
             placed = place.placed
             region = placed.code.covered.get(place.pc - placed.start)
             while region is not None:
                 catches, parent = placed.code.regions[region]
                 # In its body such a function keeps its frame and its context at the top of its native stack.
-                frame, context = read(place.stack), read(place.stack + 8)
-                code = self._engine.instances[context]
+                frame, context = _read(place.stack), _read(place.stack + 8)
+                tags = self._engine.instances[context].instance.tags
                 for clause in catches:
-                    if clause.tag is None or code.instance.tags[clause.tag] is package.tag:
+                    if clause.tag is None or tags[clause.tag] is package.tag:
                         self._deliver(clause, frame, package)
-                        block[Thread.RESUME_PC] = placed.start + clause.landing
-                        block[Thread.RESUME_STACK] = place.stack
-                        block[Thread.RESUME_FRAME] = frame
-                        block[Thread.RESUME_CONTEXT] = context
-                        return layout.RESUME
+                        _write(reply + Reply.PC, placed.start + clause.landing)
+                        _write(reply + Reply.STACK, place.stack)
+                        _write(reply + Reply.FRAME, frame)
+                        _write(reply + Reply.CONTEXT, context)
+                        return True
                 region = parent
-        block.pending = public(Thrown(package))
-        return layout.PYTHON_EXCEPTION
+        return False
 
     def _deliver(self, clause: Catch, frame: int, package: ExceptionPackage) -> None:
         """Put what a clause gives into the frame of its function."""
-        at = frame + clause.values
         references = self._engine.references
+        block = self._engine.glue.threads.current()
+        at = frame + clause.values - block.values
         if clause.kind in (CatchKind.CATCH, CatchKind.CATCH_REF):
-            types = package.tag.type.params
-            values.write(references, at, types, package.values)
-            at += 8 * values.slot_count(types)
+            slots = references.slots(package.tag.type.params)
+            slots.write(block.view, at, package.values)
+            at += slots.size
         if clause.kind in (CatchKind.CATCH_REF, CatchKind.CATCH_ALL_REF):
-            values.write(references, at, (EXNREF,), (package,))
+            references.slots((EXNREF,)).write(block.view, at, (package,))
+
+
+def _read(address: int) -> int:
+    return ctypes.c_uint64.from_address(address).value
+
+
+def _write(address: int, value: int) -> None:
+    ctypes.c_uint64.from_address(address).value = value

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ctypes
-import threading
-import weakref
-from typing import TYPE_CHECKING, Any
+from struct import pack
+from typing import TYPE_CHECKING, Any, Final
 
 from wasmine.compiler.machine import libc
+from wasmine.compiler.machine.lock import lock
+from wasmine.compiler.machine.mapping import Mapping
+from wasmine.compiler.memory import Pair
 from wasmine.runtime.table import Table
 
 if TYPE_CHECKING:
@@ -17,10 +19,14 @@ if TYPE_CHECKING:
     from wasmine.format.types import TableType
 
 
+_AT_ONCE: Final = 1 << 16
+"""How many elements are filled at once."""
+
+
 class NativeTable(Table):
     """A table whose base never moves. `fields` are the addresses of (base, size) pairs in VM contexts that use it."""
 
-    __slots__ = ("_lock", "_references", "_size", "base", "fields")
+    __slots__ = ("_decode", "_encode", "_mapping", "_references", "_size", "base", "fields")
 
     def __init__(self, type: TableType, init: Any, references: References) -> None:
         super().__init__(type)
@@ -28,16 +34,18 @@ class NativeTable(Table):
         if size > self.maximum:
             raise MemoryError(f"a table of {size} elements is too large: the maximum is {self.maximum}")
         self._references = references
-        self._lock = threading.Lock()
+        self._encode = references.encoder(type.element)
+        self._decode = references.decoder(type.element)
         self._size = 0
         self.fields: set[int] = set()
         reserved = libc.round_up(max(8 * self.maximum, 8))
         try:
-            self.base = libc.map_memory(reserved, libc.PROT_READ | libc.PROT_WRITE)
+            self._mapping = Mapping(reserved)
+            self._mapping.use(0, reserved)
         except OSError as error:
             raise MemoryError(f"cannot reserve {reserved} bytes for a table: {error}") from None
-        weakref.finalize(self, libc.unmap, self.base, reserved)
-        self._fill(0, size, references.to_native(type.element, init))
+        self.base = self._mapping.base
+        self._fill(0, size, self._encode(init))
         self._size = size
 
     def _fill(self, start: int, count: int, native: int) -> None:
@@ -46,17 +54,17 @@ class NativeTable(Table):
 
     def attach(self, field: int) -> None:
         """Keep the (base, size) pair at this address up to date from now on."""
-        with self._lock:
+        with lock:
             self.fields.add(field)
             self._publish(field)
 
     def detach(self, field: int) -> None:
         """The pair at this address is about to go."""
-        with self._lock:
+        with lock:
             self.fields.discard(field)
 
     def _publish(self, field: int) -> None:
-        pair = (ctypes.c_uint64 * 2).from_address(field)
+        pair = Pair.from_address(field)
         pair[0] = self.base
         pair[1] = self._size
 
@@ -65,23 +73,27 @@ class NativeTable(Table):
 
     def get(self, index: int) -> Any:
         native = ctypes.c_uint64.from_address(self.base + 8 * index).value
-        return self._references.to_internal(self.type.element, native)
+        return self._decode(native)
 
     def put(self, index: int, values: Sequence[Any]) -> None:
-        element, references = self.type.element, self._references
-        cells = (ctypes.c_uint64 * len(values)).from_address(self.base + 8 * index)
-        cells[:] = [references.to_native(element, value) for value in values]
+        words = [self._encode(value) for value in values]
+        ctypes.memmove(self.base + 8 * index, pack(f"<{len(words)}Q", *words), 8 * len(words))
 
     def extend(self, delta: int, init: Any) -> int:
-        return self.extend_native(delta, self._references.to_native(self.type.element, init))
+        return self.extend_native(delta, self._encode(init))
 
     def fill_native(self, start: int, count: int, native: int) -> None:
         """Store an element in native form in a range that is in bounds."""
-        ctypes.memmove(self.base + 8 * start, native.to_bytes(8, "little") * count, 8 * count)
+        word = native.to_bytes(8, "little")
+        while count:
+            now = min(count, _AT_ONCE)
+            ctypes.memmove(self.base + 8 * start, word * now, 8 * now)
+            start += now
+            count -= now
 
     def extend_native(self, delta: int, native: int) -> int:
         """`extend` with an element in native form."""
-        with self._lock:
+        with lock:
             old = self._size
             if old + delta > self.maximum:
                 return -1

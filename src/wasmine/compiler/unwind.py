@@ -19,23 +19,24 @@ if TYPE_CHECKING:
 
 
 class Place(NamedTuple):
-    """One frame of a wasm function: the return address (or the place of a trap), and its native stack pointer."""
+    """One frame of a wasm function: the return address (or the place of a trap), its native stack pointer and context."""
 
     pc: int
     stack: int
+    context: int
     placed: Placed
 
 
-def walk(pc: int, stack: int, read: Callable[[int], int | None], symbols: Mapping[str, int]) -> Iterator[Place]:
-    """The frames of wasm functions, innermost first, from a place in code and the stack pointer there.
+def walk(
+    pc: int, stack: int, context: int, read: Callable[[int], int | None], symbols: Mapping[str, int]
+) -> Iterator[Place]:
+    """The frames of wasm functions, innermost first, from a place in code, and the stack pointer and VM context there.
 
     `read(address)` is the word of the native stack at an address, None where it is not known any more.
     """
-    between = {
-        symbols["other_return"]: amd64.OTHER_FRAME,
-        symbols["host_returned"]: amd64.HOST_FRAME,
-        symbols["service_returned"]: amd64.HOST_FRAME,
-    }
+    other = symbols["other_return"]
+    between = {symbols[name]: amd64.HOST_FRAME for name in ("host_returned", "service_returned", "compile_returned")}
+    between[other] = amd64.OTHER_FRAME
     here: int | None = pc
     while here is not None and here != symbols["enter_returned"]:
         size = between.get(here)
@@ -44,19 +45,20 @@ def walk(pc: int, stack: int, read: Callable[[int], int | None], symbols: Mappin
             placed = placed_code.find(here - 1)
             if placed is None:
                 return
-            yield Place(here, stack, placed)
+            yield Place(here, stack, context, placed)
             size = placed.code.frame_size
+        elif here == other:
+            context = read(stack) or 0
         here = read(stack + size)
         stack += size + 8
 
 
-def frame_of(place: Place, *, exact: bool) -> Frame:
+def frame_of(place: Place, instance: str, *, exact: bool) -> Frame:
     """The frame as tracebacks show it. `exact`: the place is an instruction, not what follows a call."""
     placed = place.placed
-    module = placed.module.module
     offset = place.pc - placed.start - (0 if exact else 1)
     sites = placed.code.sites
     i = bisect_right(sites, offset, key=lambda site: site[0]) - 1
     where = sites[i][1] if i >= 0 else None
     index = placed.code.index
-    return Frame(module.name, module.function_name(index), index, where)
+    return Frame(instance or placed.module.module_name, placed.module.function_name(index), index, where)

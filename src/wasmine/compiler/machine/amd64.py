@@ -10,10 +10,11 @@ the compiler's; rax, rcx and rdx are scratch everywhere.
 
 from __future__ import annotations
 
+import zlib
 from typing import Final
 
 from wasmine.compiler.machine import layout
-from wasmine.compiler.machine.layout import Activation, Context, Record, Thread
+from wasmine.compiler.machine.layout import Activation, Call, Context, Record, Reply, Thread
 from wasmine.errors import TrapKind
 
 
@@ -24,34 +25,66 @@ class Data:
     CODE_SIZE: Final = 8
     THREAD_KEY: Final = 16
     GET_SPECIFIC: Final = 24  # address of pthread_getspecific
-    CHAINING: Final = 32  # whether an earlier handler is being called
-    PROCESS: Final = 40  # the process id
-    PREVIOUS: Final = 64  # the handlers that were installed before, by signal number
+    PROCESS: Final = 32  # the process id
+    CONTROL: Final = 40  # 4 bytes: MXCSR in wasm code
+    SAVE_THREAD: Final = 48  # addresses: see PYTHON_FUNCTIONS
+    RESTORE_THREAD: Final = 56
+    CALL_FUNCTION: Final = 64
+    AS_LONG: Final = 72
+    DECREF: Final = 80
+    PREVIOUS: Final = 128  # the handlers that were installed before, by signal number
+    CHAINING: Final = 1024  # CHAINS pairs (thread id, stack pointer), by thread id: who is calling an earlier handler
+    CHAINS: Final = 128
     SIZE: Final = 4096
 
+
+PYTHON_FUNCTIONS: Final = {
+    Data.SAVE_THREAD: "PyEval_SaveThread",
+    Data.RESTORE_THREAD: "PyEval_RestoreThread",
+    Data.CALL_FUNCTION: "PyObject_CallFunction",
+    Data.AS_LONG: "PyLong_AsLong",
+    Data.DECREF: "Py_DecRef",
+}
+"""The functions of CPython's stable ABI whose addresses lie in the data page."""
+
+CONTROL: Final = 0x1F80
+"""MXCSR as WebAssembly wants it: round to nearest, subnormal numbers as they are, no exceptions."""
 
 DATA: Final = 4096
 """Where the data page lies behind the start of the blob."""
 
 # Offsets in the ucontext_t of Linux/x86-64 (sys/ucontext.h): uc_mcontext.gregs starts at 40.
-_UC_RDI, _UC_RSP, _UC_RIP, _UC_R13 = 104, 160, 168, 80
+_UC_R12, _UC_RDI, _UC_RSP, _UC_RIP = 72, 104, 160, 168
 # Offsets in siginfo_t.
 _SI_CODE, _SI_ADDR = 8, 16
 # System call numbers (asm/unistd_64.h).
 _SYS_RT_SIGACTION, _SYS_GETTID, _SYS_TGKILL = 13, 186, 234
 
-# From the context in r12 to that of the record in rax; clobbers rcx and rdx.
+# From the context in r12 to that of the record in rax, whose context in rcx is ours already.
 _SWITCH: Final = f"""\
-  mov rcx, [rax+{Record.CONTEXT}]
-  mov rdx, [r12+{Context.THREAD}]
-  mov [rcx+{Context.THREAD}], rdx
-  mov rdx, [r12+{Context.STACK_LIMIT}]
-  mov [rcx+{Context.STACK_LIMIT}], rdx
-  mov rdx, [r12+{Context.VALUES_LIMIT}]
-  mov [rcx+{Context.VALUES_LIMIT}], rdx
   mov r12, rcx
   mov r14, [rcx+{Context.MEMORY}]"""
 
+
+# Take the context in rcx for the thread block in rdx: afterwards "equal" says that it is ours. Clobbers rax only if
+# it was not. It is given back when the innermost `enter` ends.
+_TAKE: Final = f"""\
+  xor eax, eax
+  lock cmpxchg [rcx+{Context.THREAD}], rdx
+  jne 1f
+  mov rax, [rdx+{Thread.STACK_LIMIT}]
+  mov [rcx+{Context.STACK_LIMIT}], rax
+  mov rax, [rdx+{Thread.VALUES_LIMIT}]
+  mov [rcx+{Context.VALUES_LIMIT}], rax
+  mov rax, [rdx+{Thread.OWNED}]
+  mov [rcx+{Context.NEXT}], rax
+  mov [rdx+{Thread.OWNED}], rcx
+  xor eax, eax
+1:"""
+
+TOP_SLACK: Final = 16 << 10
+"""Bytes of the value stack, from the frame of a call of Python on, that calls from there leave alone: 1,000 parameters or
+results, the most that a type may have, take no more."""
 
 # What functions preserve and C functions do not.
 _SAVED_VECTORS: Final = range(6, 13)
@@ -71,8 +104,13 @@ _RESTORE: Final = "\n".join(
     )
 )
 
+# Of `enter` behind the registers that it pushes: the activation. Calls need rsp to be a multiple of 16.
+_ENTER_SIZE: Final = (Activation.SIZE + 15 & -16) + 8
+# Of a call of Python.
+_REPLY_SIZE: Final = 64
+
 HOST_FRAME: Final = _SAVED_SIZE
-"""Bytes between the stack pointer and the return address in `call_host` and `host_function`."""
+"""Bytes between the stack pointer and the return address in `call_host`, `host_function` and `compile_function`."""
 
 OTHER_FRAME: Final = 8
 """The same in the switch to another instance: what lies above `other_return`."""
@@ -178,63 +216,95 @@ ASSEMBLY: Final = f"""
 blob_start:
   .quad 0
 
-# int enter(thread, code, context, frame): call wasm code whose arguments lie in its frame.
-# 0: it returned; results are in the frame or in Thread.RESULT. 1: it trapped, Thread.TRAP says how.
+# int enter(frame): call wasm code. The arguments lie in the frame, the record of the function in the call before it.
+# 0: it returned; results are in the frame or in the call. 1: it trapped, the call says how. The GIL is held at both ends.
 .globl enter
 enter:
   push rbp
-  mov rbp, rsp
   push rbx
   push r12
   push r13
   push r14
   push r15
-  sub rsp, {Activation.SIZE + 40}
-  # What the context said before this call, for calls nested in it: [rsp+32] context, +40 thread, +48 and +56 limits.
-  mov [rsp+32], rdx
-  mov rax, [rdx+{Context.THREAD}]
-  mov [rsp+40], rax
-  mov rax, [rdx+{Context.STACK_LIMIT}]
-  mov [rsp+48], rax
-  mov rax, [rdx+{Context.VALUES_LIMIT}]
-  mov [rsp+56], rax
-  mov [rsp+64], rdi
-  mov rax, [rdi+{Thread.ACTIVATION}]
-  mov [rsp+{Activation.PREVIOUS}], rax
+  sub rsp, {_ENTER_SIZE}
+  mov r13, rdi
+  lea rbx, [rip+blob_start+{DATA}]
+  mov rdi, [rbx+{Data.THREAD_KEY}]
+  call [rbx+{Data.GET_SPECIFIC}]
+  mov r15, rax
   mov [rsp+{Activation.STACK}], rsp
-  mov [rsp+{Activation.FRAME}], rbp
   lea rax, [rip+enter_trapped]
   mov [rsp+{Activation.LANDING}], rax
-  mov [rdi+{Thread.ACTIVATION}], rsp
-  mov [rdx+{Context.THREAD}], rdi
-  mov rax, [rdi+{Thread.STACK_LIMIT}]
-  mov [rdx+{Context.STACK_LIMIT}], rax
-  mov rax, [rdi+{Thread.VALUES_LIMIT}]
-  mov [rdx+{Context.VALUES_LIMIT}], rax
-  mov r12, rdx
-  mov r13, rcx
-  mov r14, [rdx+{Context.MEMORY}]
-  call rsi
+  mov [rsp+{Activation.FRAME}], r13
+  mov [rsp+{Activation.THREAD}], r15
+  mov rax, [r15+{Thread.ACTIVATION}]
+  mov [rsp+{Activation.PREVIOUS}], rax
+  mov rax, [r15+{Thread.OWNED}]
+  mov [rsp+{Activation.OWNED}], rax
+  mov rax, [r15+{Thread.TOP}]
+  mov [rsp+{Activation.TOP}], rax
+  mov rax, [r15+{Thread.STATE}]
+  mov [rsp+{Activation.STATE}], rax
+  stmxcsr [rsp+{Activation.CONTROL}]
+  mov rax, [r13+{Call.RECORD - Call.FRAME}]
+  mov rcx, [rax+{Record.CONTEXT}]
+  mov rdx, r15
+  cmp [rcx+{Context.THREAD}], rdx
+  je enter_taken
+{_TAKE}
+  jne enter_busy
+enter_taken:
+  mov r12, rcx
+  call [rbx+{Data.SAVE_THREAD}]
+  mov [r15+{Thread.STATE}], rax
+  mov [r15+{Thread.ACTIVATION}], rsp
+  ldmxcsr [rbx+{Data.CONTROL}]
+  mov r14, [r12+{Context.MEMORY}]
+  mov rax, [r13+{Call.RECORD - Call.FRAME}]
+  call [rax+{Record.CODE}]
+.globl enter_returned
 enter_returned:
-  mov rcx, [rsp+64]
-  mov [rcx+{Thread.RESULT}], rdi
-  movups [rcx+{Thread.RESULT_VECTOR}], xmm1
-  xor eax, eax
+  mov rcx, [rsp+{Activation.FRAME}]
+  mov [rcx+{Call.RESULT - Call.FRAME}], rdi
+  movups [rcx+{Call.RESULT_VECTOR - Call.FRAME}], xmm1
+  xor ebx, ebx
   jmp enter_leave
-enter_trapped:
+enter_busy:
+  mov qword ptr [r13+{Call.TRAP - Call.FRAME}], {layout.BUSY}
+  mov qword ptr [r13+{Call.TRAP_PC - Call.FRAME}], 0
+  mov [r13+{Call.TRAP_CONTEXT - Call.FRAME}], rcx
+  mov qword ptr [r13+{Call.STACK_COPIED - Call.FRAME}], 0
   mov eax, 1
+  jmp enter_done
+enter_trapped:
+  mov ebx, 1
 enter_leave:
-  mov rdx, [rsp+32]
-  mov rcx, [rsp+40]
-  mov [rdx+{Context.THREAD}], rcx
-  mov rcx, [rsp+48]
-  mov [rdx+{Context.STACK_LIMIT}], rcx
-  mov rcx, [rsp+56]
-  mov [rdx+{Context.VALUES_LIMIT}], rcx
-  mov rdi, [rsp+64]
-  mov rcx, [rsp+{Activation.PREVIOUS}]
-  mov [rdi+{Thread.ACTIVATION}], rcx
-  add rsp, {Activation.SIZE + 40}
+  mov r15, [rsp+{Activation.THREAD}]
+  ldmxcsr [rsp+{Activation.CONTROL}]
+  mov rax, [rsp+{Activation.PREVIOUS}]
+  mov [r15+{Thread.ACTIVATION}], rax
+  # Give back what was taken since.
+  mov rdx, [rsp+{Activation.OWNED}]
+  mov rax, [r15+{Thread.OWNED}]
+enter_release:
+  cmp rax, rdx
+  je enter_released
+  mov rcx, [rax+{Context.NEXT}]
+  mov qword ptr [rax+{Context.THREAD}], 0
+  mov rax, rcx
+  jmp enter_release
+enter_released:
+  mov [r15+{Thread.OWNED}], rdx
+  mov rax, [rsp+{Activation.TOP}]
+  mov [r15+{Thread.TOP}], rax
+  mov rdi, [r15+{Thread.STATE}]
+  mov rax, [rsp+{Activation.STATE}]
+  mov [r15+{Thread.STATE}], rax
+  lea rax, [rip+blob_start+{DATA}]
+  call [rax+{Data.RESTORE_THREAD}]
+  mov eax, ebx
+enter_done:
+  add rsp, {_ENTER_SIZE}
   pop r15
   pop r14
   pop r13
@@ -249,33 +319,36 @@ trap:
 trap_here:
   mov rdi, [r12+{Context.THREAD}]
   pop rcx
-  mov [rdi+{Thread.TRAP_PC}], rcx
+  mov [rdi+{Thread.TRAP}+{Call.TRAP_PC - Call.TRAP}], rcx
   mov [rdi+{Thread.TRAP}], rax
-  mov qword ptr [rdi+{Thread.TRAP_SIGNAL}], 0
-  mov [rdi+{Thread.TRAP_STACK}], rsp
-  mov [rdi+{Thread.TRAP_FRAME}], r13
-# rdi: the thread. Keep a copy of the native stack for the wasm call stack, then go on in `enter`.
+  mov qword ptr [rdi+{Thread.TRAP}+{Call.TRAP_SIGNAL - Call.TRAP}], 0
+  mov [rdi+{Thread.TRAP}+{Call.TRAP_STACK - Call.TRAP}], rsp
+  mov [rdi+{Thread.TRAP}+{Call.TRAP_CONTEXT - Call.TRAP}], r12
+# rdi: the thread. Note the trap where the frame of the call was, with a copy of the native stack for the wasm call stack,
+# then go on in `enter`.
 leave_by_trap:
   cld
   mov rdx, rdi
   mov rbx, [rdx+{Thread.ACTIVATION}]
-  mov rsi, [rdx+{Thread.TRAP_STACK}]
+  lea rsi, [rdx+{Thread.TRAP}]
+  mov rdi, [rbx+{Activation.FRAME}]
+  mov ecx, {(Call.STACK_COPIED - Call.TRAP) // 8}
+  rep movsq
+  mov rsi, [rdx+{Thread.TRAP}+{Call.TRAP_STACK - Call.TRAP}]
   mov rcx, rbx
   sub rcx, rsi
   xor eax, eax
   cmovb rcx, rax
-  mov eax, {Thread.STACK_COPY_SIZE}
+  mov eax, {Call.STACK_COPY_SIZE}
   cmp rcx, rax
   cmova rcx, rax
-  mov [rdx+{Thread.STACK_COPIED}], rcx
-  lea rdi, [rdx+{Thread.STACK_COPY}]
+  mov [rdi], rcx
+  add rdi, {Call.STACK_COPY - Call.STACK_COPIED}
   rep movsb
   mov rsp, [rbx+{Activation.STACK}]
-  mov rbp, [rbx+{Activation.FRAME}]
   jmp [rbx+{Activation.LANDING}]
 
 # Call of Python from wasm code: eax is the number of the service, its operands lie in the value stack.
-# int call_host(context, service, frame) through ctypes; not 0 is RESUME, or a trap that Python has already described.
 .globl call_host
 call_host:
 {_SAVE}
@@ -285,33 +358,86 @@ service_returned:
 {_RESTORE}
   ret
 
+# int service(context, service, frame, reply), with the GIL taken. Not 0 is RESUME or a trap. rax is Reply.PC afterwards.
+# An exception stays Python's current one until `enter` returns.
 call_host_here:
-  mov rdx, [r12+{Context.THREAD}]
-  mov [rdx+{Thread.TRAP_STACK}], rsp
+  cmp rsp, [r12+{Context.STACK_LIMIT}]
+  jb call_host_overflow
   push rbp
   mov rbp, rsp
+  push rbx
+  sub rsp, {_REPLY_SIZE}
   and rsp, -16
-  mov rdi, r12
-  mov esi, eax
-  mov rdx, r13
-  call [r12+{Context.CALL_HOST}]
+  lea rcx, [rbp+8]
+  mov [rsp+{Reply.CALLER}], rcx
+  mov ebx, eax
+  mov rdx, [r12+{Context.THREAD}]
+  # A nested call begins behind our operands.
+  lea rcx, [r13+{TOP_SLACK}]
+  mov [rdx+{Thread.TOP}], rcx
+  mov rdi, [rdx+{Thread.STATE}]
+  lea rax, [rip+blob_start+{DATA}]
+  call [rax+{Data.RESTORE_THREAD}]
+  mov rdi, [r12+{Context.CALL_HOST}]
+  lea rsi, [rip+call_host_format]
+  mov rdx, r12
+  mov ecx, ebx
+  mov r8, r13
+  mov r9, rsp
+  lea rax, [rip+blob_start+{DATA}]
+  mov rbx, [rax+{Data.CALL_FUNCTION}]
+  xor eax, eax
+  call rbx
+  mov ebx, {layout.PYTHON_EXCEPTION}
+  test rax, rax
+  jz call_host_answered
+  push rax
+  push rax
+  mov rdi, rax
+  lea rax, [rip+blob_start+{DATA}]
+  call [rax+{Data.AS_LONG}]
+  mov rbx, rax
+  pop rdi
+  pop rax
+  lea rax, [rip+blob_start+{DATA}]
+  call [rax+{Data.DECREF}]
+call_host_answered:
+  lea rax, [rip+blob_start+{DATA}]
+  call [rax+{Data.SAVE_THREAD}]
+  mov rdx, [r12+{Context.THREAD}]
+  mov [rdx+{Thread.STATE}], rax
+  lea rax, [rip+blob_start+{DATA}]
+  ldmxcsr [rax+{Data.CONTROL}]
+  mov eax, ebx
+  test eax, eax
+  jnz call_host_special
+  mov rax, [rsp+{Reply.PC}]
+  mov rbx, [rbp-8]
   mov rsp, rbp
   pop rbp
   # Python may have grown the memory.
   mov r14, [r12+{Context.MEMORY}]
-  test eax, eax
-  jnz call_host_special
   ret
 call_host_special:
   cmp eax, {layout.RESUME}
-  jne trap_here
+  je call_host_resume
+  mov rbx, [rbp-8]
+  mov rsp, rbp
+  pop rbp
+  jmp trap_here
+call_host_resume:
   # A handler was found for an exception: its function goes on, whatever lay between is gone.
-  mov rdi, [r12+{Context.THREAD}]
-  mov rsp, [rdi+{Thread.RESUME_STACK}]
-  mov r13, [rdi+{Thread.RESUME_FRAME}]
-  mov r12, [rdi+{Thread.RESUME_CONTEXT}]
+  mov r13, [rsp+{Reply.FRAME}]
+  mov r12, [rsp+{Reply.CONTEXT}]
   mov r14, [r12+{Context.MEMORY}]
-  jmp [rdi+{Thread.RESUME_PC}]
+  mov rax, [rsp+{Reply.PC}]
+  mov rsp, [rsp+{Reply.STACK}]
+  jmp rax
+call_host_overflow:
+  mov eax, {layout.trap_number(TrapKind.STACK_OVERFLOW)}
+  jmp trap_here
+call_host_format:
+  .asciz "KIKK"
 
 # A host function: a stub has put its number into eax. Like any function it preserves what functions preserve.
 .globl host_function
@@ -329,20 +455,12 @@ host_returned:
 .globl compile_function
 compile_function:
 {_SAVE}
-  mov edx, eax
-  push rbp
-  mov rbp, rsp
-  and rsp, -16
-  mov rdi, r12
-  mov esi, {layout.COMPILE}
-  call [r12+{Context.CALL_HOST}]
-  mov rsp, rbp
-  pop rbp
+  or eax, {layout.COMPILE}
+  call call_host_here
+.globl compile_returned
+compile_returned:
 {_RESTORE}
-  test eax, eax
-  jnz trap_here
-  mov rax, [r12+{Context.THREAD}]
-  jmp [rax+{Thread.RESUME_PC}]
+  jmp rax
 
 # Call a function by its record in rax, wherever it belongs.
 .globl call_record
@@ -365,8 +483,12 @@ jump_record:
   jz call_record_here
   jmp tail_other
 
-# rax is the record of another instance's function. The callee's context gets the thread's limits.
+# rax is the record of another instance's function, rcx its context. It must not be in use by another thread.
 call_other:
+  mov rdx, [r12+{Context.THREAD}]
+  cmp [rcx+{Context.THREAD}], rdx
+  jne call_other_take
+call_other_taken:
   push r12
 {_SWITCH}
   call [rax+{Record.CODE}]
@@ -376,10 +498,22 @@ other_return_here:
   pop r12
   mov r14, [r12+{Context.MEMORY}]
   ret
+call_other_take:
+  push rax
+{_TAKE}
+  pop rax
+  je call_other_taken
+other_busy:
+  mov eax, {layout.BUSY}
+  jmp trap_here
 
 # The same as a tail call: rax is the record, our frame is gone. If our own caller is `call_other`'s end already, nothing
 # is left to restore for us; so the stack does not grow however often instances tail-call each other.
 tail_other:
+  mov rdx, [r12+{Context.THREAD}]
+  cmp [rcx+{Context.THREAD}], rdx
+  jne tail_other_take
+tail_other_taken:
   lea rdx, [rip+other_return_here]
   cmp [rsp], rdx
   je tail_other_switch
@@ -388,6 +522,12 @@ tail_other:
 tail_other_switch:
 {_SWITCH}
   jmp [rax+{Record.CODE}]
+tail_other_take:
+  push rax
+{_TAKE}
+  pop rax
+  je tail_other_taken
+  jmp other_busy
 
 {_bulk(32)}
 {_bulk(64)}
@@ -417,33 +557,43 @@ fault:
   cmp qword ptr [rax+{Thread.ACTIVATION}], 0
   je fault_chain
   mov rcx, [r13+{_UC_RIP}]
-  mov [rax+{Thread.TRAP_PC}], rcx
+  mov [rax+{Thread.TRAP}+{Call.TRAP_PC - Call.TRAP}], rcx
   mov rcx, [r12+{_SI_ADDR}]
-  mov [rax+{Thread.TRAP_ADDRESS}], rcx
-  mov [rax+{Thread.TRAP_SIGNAL}], rbx
+  mov [rax+{Thread.TRAP}+{Call.TRAP_ADDRESS - Call.TRAP}], rcx
+  mov [rax+{Thread.TRAP}+{Call.TRAP_SIGNAL - Call.TRAP}], rbx
   mov qword ptr [rax+{Thread.TRAP}], {layout.FAULT}
   mov rcx, [r13+{_UC_RSP}]
-  mov [rax+{Thread.TRAP_STACK}], rcx
-  mov rcx, [r13+{_UC_R13}]
-  mov [rax+{Thread.TRAP_FRAME}], rcx
+  mov [rax+{Thread.TRAP}+{Call.TRAP_STACK - Call.TRAP}], rcx
+  mov rcx, [r13+{_UC_R12}]
+  mov [rax+{Thread.TRAP}+{Call.TRAP_CONTEXT - Call.TRAP}], rcx
   mov [r13+{_UC_RDI}], rax
   lea rcx, [rip+leave_by_trap]
   mov [r13+{_UC_RIP}], rcx
   jmp fault_done
 fault_chain:
-  # Not ours: the handler that was there before, once; then the default action.
+  # Not ours: the handler that was there before; but the default action if that came back to us, because it remembers our
+  # handler as the one before its own. Then this thread is calling it already, from further up its stack.
   mov rax, [r15+{Data.PREVIOUS}+rbx*8]
   cmp rax, 1
   jbe fault_default
-  mov ecx, 1
-  xchg [r15+{Data.CHAINING}], ecx
-  test ecx, ecx
-  jnz fault_default
+  mov eax, {_SYS_GETTID}
+  syscall
+  mov ecx, eax
+  and ecx, {Data.CHAINS - 1}
+  shl ecx, 4
+  lea r14, [r15+rcx+{Data.CHAINING}]
+  cmp [r14], rax
+  jne fault_call
+  cmp rsp, [r14+8]
+  jb fault_default
+fault_call:
+  mov [r14], rax
+  mov [r14+8], rsp
   mov edi, ebx
   mov rsi, r12
   mov rdx, r13
-  call rax
-  mov dword ptr [r15+{Data.CHAINING}], 0
+  call [r15+{Data.PREVIOUS}+rbx*8]
+  mov qword ptr [r14], 0
   jmp fault_done
 fault_default:
   # Back to SIG_DFL by the raw system call (struct kernel_sigaction: handler, flags, restorer, mask): the instruction
@@ -492,6 +642,7 @@ SYMBOLS: Final = (
     "host_returned",
     "service_returned",
     "compile_function",
+    "compile_returned",
     "fill32",
     "fill64",
     "copy32",
@@ -500,3 +651,11 @@ SYMBOLS: Final = (
     "blob_end",
 )
 """What the blob offers."""
+
+SOURCE: Final = "source"
+"""With the symbols a blob stores the number of the source that it was made from."""
+
+
+def source_number() -> int:
+    """The number of `ASSEMBLY`: a blob made from another text has other structures."""
+    return zlib.crc32(ASSEMBLY.encode())

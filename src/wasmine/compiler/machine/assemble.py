@@ -21,7 +21,8 @@ _SYMBOL: Final = struct.Struct("<IBBHQQ")  # Elf64_Sym
 def build(directory: Path) -> list[Path]:
     """Writes the blob of every architecture into `directory`; the files written."""
     path = directory / "amd64.bin"
-    path.write_bytes(pack(*assemble(amd64.ASSEMBLY, amd64.SYMBOLS)))
+    code, symbols = assemble(amd64.ASSEMBLY, amd64.SYMBOLS)
+    path.write_bytes(pack(code, {**symbols, amd64.SOURCE: amd64.source_number()}))
     return [path]
 
 

@@ -8,29 +8,40 @@ constant, so that a signal handler can tell by two comparisons whether a fault h
 from __future__ import annotations
 
 import ctypes
-import threading
 from bisect import insort
 from typing import Final
 
 from wasmine.compiler.machine import libc
+from wasmine.compiler.machine.lock import lock
 
 RESERVE: Final = 1 << 30
 """Bytes of address space for code. Within reach of a 32-bit displacement from end to end."""
 
+_LEAST: Final = 16 << 20
+"""The same where address space is short."""
+
+
+def _reserve(size: int) -> tuple[int, int]:
+    while True:
+        try:
+            return libc.map_memory(size, libc.PROT_NONE), size
+        except OSError:
+            if size <= _LEAST:
+                raise
+            size //= 4
+
 
 class CodeMemory:
-    """The range. `start` and `size` never change. `place` and `release` may be called by any thread."""
+    """The range. `start` and `size` never change. `reserve` and `release` may be called by any thread."""
 
     def __init__(self, size: int = RESERVE) -> None:
-        self.size = size
-        self.start = libc.map_memory(size, libc.PROT_NONE)
-        self._lock = threading.Lock()
+        self.start, self.size = _reserve(size)
         self._free: list[tuple[int, int]] = [(self.start, size)]  # (address, size), by address
 
     def reserve(self, size: int) -> int:
         """The address of `size` bytes, rounded up to pages, for `fill`. MemoryError if the range is full."""
         size = libc.round_up(max(size, 1))
-        with self._lock:
+        with lock:
             for i, (address, room) in enumerate(self._free):
                 if room >= size:
                     if room == size:
@@ -47,17 +58,11 @@ class CodeMemory:
         ctypes.memmove(address, bytes(code), len(code))
         libc.protect(address, size, libc.PROT_READ | libc.PROT_EXEC)
 
-    def place(self, code: bytes | bytearray) -> int:
-        """The address at which position-independent code now lies, executable. MemoryError, OSError."""
-        address = self.reserve(len(code))
-        self.fill(address, code)
-        return address
-
     def release(self, address: int, size: int) -> None:
         """Give back what `reserve` gave, when nothing can run it any more."""
         size = libc.round_up(size)
         libc.map_memory(size, libc.PROT_NONE, at=address)
-        with self._lock:
+        with lock:
             insort(self._free, (address, size))
             self._merge()
 

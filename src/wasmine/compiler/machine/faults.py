@@ -5,17 +5,15 @@ from __future__ import annotations
 import faulthandler
 import functools
 import signal
-import threading
 from typing import TYPE_CHECKING, Any, Final
 
 from wasmine.compiler.machine import libc
+from wasmine.compiler.machine.lock import lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 SIGNALS: Final = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE)
-
-_lock = threading.Lock()
 
 
 def install(handler: int, set_previous: Callable[[int, int], None]) -> None:
@@ -25,7 +23,7 @@ def install(handler: int, set_previous: Callable[[int, int], None]) -> None:
     `handler` is the address of the machine code; `set_previous(signal, address)` tells it whom to call for a fault that
     is not wasm's. OSError where signals cannot be had.
     """
-    with _lock:
+    with lock:
         for number in SIGNALS:
             action = libc.signal_action(number)
             if action.handler == handler:
@@ -41,18 +39,24 @@ def install(handler: int, set_previous: Callable[[int, int], None]) -> None:
 
 
 def follow_faulthandler(reinstall: Callable[[], None]) -> None:
-    """Keep ours in front when `faulthandler.enable` is called later.
+    """Keep ours in front when `faulthandler.enable` or `faulthandler.disable` is called later.
 
-    Its handler would end the process at the first trap: it reports and re-raises, and nothing can be done from behind it.
+    Its handler in front of ours would end the process at the first trap: it reports and re-raises, and nothing can be done
+    from behind it. When it is disabled it takes with it whatever was installed since.
     """
-    original = faulthandler.enable
-    if getattr(original, "_wasmine", False):
-        return
+    for name in ("enable", "disable"):
+        original = getattr(faulthandler, name)
+        if not getattr(original, "_wasmine", False):
+            setattr(faulthandler, name, _followed(original, reinstall))
 
+
+def _followed(original: Callable[..., Any], reinstall: Callable[[], None]) -> Callable[..., Any]:
     @functools.wraps(original)
-    def enable(*args: Any, **kwargs: Any) -> None:
-        original(*args, **kwargs)
-        reinstall()
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return original(*args, **kwargs)
+        finally:
+            reinstall()
 
-    enable._wasmine = True  # type: ignore[attr-defined]
-    faulthandler.enable = enable
+    call._wasmine = True  # type: ignore[attr-defined]
+    return call

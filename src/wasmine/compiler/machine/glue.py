@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import ctypes
 import os
-import threading
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from struct import Struct
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from wasmine.compiler.machine import amd64, faults, libc
 from wasmine.compiler.machine.code import CodeMemory
-from wasmine.compiler.machine.layout import Thread
+from wasmine.compiler.machine.layout import Call
+from wasmine.compiler.machine.lock import lock
 from wasmine.compiler.machine.threads import Threads
 
 if TYPE_CHECKING:
@@ -19,29 +19,46 @@ if TYPE_CHECKING:
 
     from wasmine.compiler.machine.threads import ThreadBlock
 
-HostCallback: Final = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
-"""int (context, service, frame): what Context.CALL_HOST points at. 0, or the number of a trap."""
+_TRAP: Final = Struct("<7Q")
 
 
-@dataclass(frozen=True, slots=True)
-class NativeTrap:
+class NativeTrap(NamedTuple):
     """How a call ended that did not return.
 
     `trap` is the number that the code gave, or `layout.FAULT`, then `signal` and `address` say more. `pc` is the place:
-    of the instruction at fault, else behind the call of `trap`. `stack` is the native stack from there,
-    `stack_pointer`, outwards.
+    of the instruction at fault, else behind the call of `trap`. `context` is the VM context there, `stack` the native
+    stack from there, `stack_pointer`, outwards.
     """
 
     trap: int
     pc: int
-    signal: int
     address: int
+    signal: int
     stack_pointer: int
+    context: int
     stack: bytes
+
+    @classmethod
+    def of(cls, block: ThreadBlock, at: int) -> NativeTrap:
+        """How the call that begins at offset `at` of the thread's value stack ended."""
+        trap, pc, address, signal, stack, context, copied = _TRAP.unpack_from(block.view, at + Call.TRAP)
+        start = at + Call.STACK_COPY
+        return cls(trap, pc, address, signal, stack, context, bytes(block.view[start : start + copied]))
+
+    def word(self, address: int) -> int | None:
+        """The word of the native stack at an address, None if it was not kept."""
+        offset = address - self.stack_pointer
+        if 0 <= offset <= len(self.stack) - 8:
+            return int.from_bytes(self.stack[offset : offset + 8], "little")
+        return None
 
 
 class Glue:
-    """The blob in code memory, the signal handlers and the threads; one per process (`glue()`)."""
+    """The blob in code memory, the signal handlers and the threads; one per process (`load`).
+
+    `enter(frame)` calls wasm code as `layout.Call` says: 0, or 1 after a trap. Or it raises what Python code raised that
+    the wasm code had called. It releases the GIL while wasm code runs.
+    """
 
     def __init__(self, blob: bytes, symbols: Mapping[str, int]) -> None:
         self.code = CodeMemory()
@@ -55,42 +72,29 @@ class Glue:
         self._set(amd64.Data.CODE_SIZE, self.code.size - amd64.DATA - amd64.Data.SIZE)
         self._set(amd64.Data.THREAD_KEY, self.threads.key)
         self._set(amd64.Data.GET_SPECIFIC, libc.function_address("pthread_getspecific"))
+        self._set(amd64.Data.CONTROL, amd64.CONTROL)
+        for offset, name in amd64.PYTHON_FUNCTIONS.items():
+            self._set(offset, libc.python_function_address(name))
         self._set(amd64.Data.PROCESS, os.getpid())
         os.register_at_fork(after_in_child=lambda: self._set(amd64.Data.PROCESS, os.getpid()))
-        prototype = ctypes.CFUNCTYPE(ctypes.c_int, *[ctypes.c_void_p] * 4)
-        self._enter = prototype(self.symbols["enter"])
+        # Called with the GIL, and errors of Python are looked for afterwards.
+        self.enter = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_size_t)(self.symbols["enter"])
 
     def _set(self, offset: int, value: int) -> None:
         ctypes.c_uint64.from_address(self._data + offset).value = value
 
     def install_faults(self) -> None:
-        """Make faults in wasm code traps, now and after a later `faulthandler.enable`. OSError."""
+        """Make faults in wasm code traps, now and after later calls of `faulthandler.enable`. OSError."""
+        self._reinstall()
+        faults.follow_faulthandler(self._reinstall)
 
-        def reinstall() -> None:
-            faults.install(
-                self.symbols["fault"], lambda number, address: self._set(amd64.Data.PREVIOUS + 8 * number, address)
-            )
-
-        reinstall()
-        faults.follow_faulthandler(reinstall)
-
-    def enter(self, block: ThreadBlock, code: int, context: int, frame: int) -> NativeTrap | None:
-        """Call wasm code with its arguments in `frame`. None, or how it trapped. The GIL is released meanwhile."""
-        if not self._enter(block.address, code, context, frame):
-            return None
-        copied = block[Thread.STACK_COPIED]
-        return NativeTrap(
-            block[Thread.TRAP],
-            block[Thread.TRAP_PC],
-            block[Thread.TRAP_SIGNAL],
-            block[Thread.TRAP_ADDRESS],
-            block[Thread.TRAP_STACK],
-            ctypes.string_at(block.address + Thread.STACK_COPY, copied),
+    def _reinstall(self) -> None:
+        faults.install(
+            self.symbols["fault"], lambda number, address: self._set(amd64.Data.PREVIOUS + 8 * number, address)
         )
 
 
 _glue: Glue | None = None
-_lock = threading.Lock()
 
 
 def load() -> Glue:
@@ -100,10 +104,15 @@ def load() -> Glue:
     cannot be had.
     """
     global _glue
-    with _lock:
+    with lock:
         if _glue is None:
             stored = (Path(__file__).parent / "amd64.bin").read_bytes()
             head, _, blob = stored.partition(b"\n")
-            pairs = (pair.split("=") for pair in head.decode().split())
-            _glue = Glue(blob, {name: int(offset) for name, offset in pairs})
+            symbols = {name: int(offset) for name, offset in (pair.split("=") for pair in head.decode().split())}
+            if symbols.pop(amd64.SOURCE, None) != amd64.source_number():
+                raise FileNotFoundError(
+                    "the machine code in this installation of wasmine is older than its source: build it again with "
+                    "python -m wasmine.compiler.machine"
+                )
+            _glue = Glue(blob, symbols)
         return _glue

@@ -2,8 +2,12 @@
 
 A *thread block* belongs to one thread for as long as it lives, and is never unmapped: signal handlers may look at it at
 any time. An *activation* lies in the native frame of `enter`: where to go on when a call into wasm is left by a trap. A
-*VM context* belongs to one instance; machine code keeps its address in a register. A *function record* is a function
-reference: its address is the value of a funcref, 0 is null.
+*call* lies in the value stack, before the first frame: what Python and `enter` tell each other. A *reply* lies in the
+native frame of a call of Python: where to go on afterwards. A *VM context* belongs to one instance; machine code keeps
+its address in a register. A *function record* is a function reference: its address is the value of a funcref, 0 is null.
+
+While Python runs, anything may happen on the same thread: a signal handler or a finalizer may call wasm again. So
+whatever a call leaves behind lies in memory of its own; of the thread block, a nested call leaves everything as it was.
 """
 
 from __future__ import annotations
@@ -13,16 +17,20 @@ from typing import Final
 from wasmine.errors import TrapKind
 
 FAULT: Final = 1
-"""In Thread.TRAP: a signal. Which trap it is follows from its number and the place."""
+"""In Call.TRAP: a signal. Which trap it is follows from its number and the place."""
 
 PYTHON_EXCEPTION: Final = 2
-"""In Thread.TRAP: a Python exception that the services keep for the thread."""
+"""In Call.TRAP: Python code raised an exception. It is Python's current one when `enter` returns, so `enter` raises it."""
 
 RESUME: Final = 3
-"""What a service returns to go on at Thread.RESUME_PC instead of behind its call. Never in Thread.TRAP."""
+"""What a service returns to go on at Reply.PC instead of behind its call. Never in Call.TRAP."""
 
-COMPILE: Final = 0
-"""The number of the service that compiles a function: called with its index in place of the frame."""
+BUSY: Final = 4
+"""In Call.TRAP: an instance is in use by another thread."""
+
+COMPILE: Final = 1 << 31
+"""The service that compiles a function: its number is this plus the function's index. It puts the address of the code into
+Reply.PC."""
 
 _FIRST_KIND: Final = 16
 _KINDS: Final = tuple(TrapKind)
@@ -44,44 +52,70 @@ class Thread:
     ACTIVATION: Final = 0  # the innermost activation, 0 outside wasm
     STACK_LIMIT: Final = 8  # the lowest address that the native stack pointer may have in wasm code
     VALUES_LIMIT: Final = 16  # the highest address that a frame of the value stack may reach
-    TRAP: Final = 24  # how the last call ended: FAULT, PYTHON_EXCEPTION or a `trap_number`
-    TRAP_PC: Final = 32  # where, an address in code
-    TRAP_ADDRESS: Final = 40  # the address of the data access at fault, for faults
-    TRAP_SIGNAL: Final = 48  # the number of the signal, 0 for explicit traps
-    TRAP_STACK: Final = 56  # the native stack pointer of the function at fault
-    TRAP_FRAME: Final = 64  # its frame in the value stack
-    STACK_COPIED: Final = 72  # how many bytes of the native stack were copied to STACK_COPY
-    RESULT: Final = 80  # the result register for integers and references
-    RESULT_VECTOR: Final = 96  # the result register for floats and vectors, 16 bytes
-    VALUES: Final = 112  # the start of the value stack
-    RESUME_PC: Final = 120  # where to go on, for a service that returns RESUME
-    RESUME_STACK: Final = 128
-    RESUME_FRAME: Final = 136
-    RESUME_CONTEXT: Final = 144
-    STACK_COPY: Final = 1024  # the native stack from the trap up to `enter`, at most STACK_COPY_SIZE bytes
-    STACK_COPY_SIZE: Final = 7168
-    SIZE: Final = 8192
+    TRAP: Final = 24  # from a fault to `enter`: the fields of a call from Call.TRAP on
+    TOP: Final = 80  # where in the value stack the next call from Python may begin
+    OWNED: Final = 88  # the VM context that the thread took last, 0 if it has none
+    STATE: Final = 96  # the PyThreadState that was saved when the GIL was released
+    SIZE: Final = 4096
 
 
 class Activation:
-    """Offsets in an activation."""
+    """Offsets in an activation. Behind PREVIOUS it holds what the thread block said before."""
 
     PREVIOUS: Final = 0
     STACK: Final = 8
+    LANDING: Final = 16
+    FRAME: Final = 24  # in the value stack
+    THREAD: Final = 32
+    OWNED: Final = 40
+    TOP: Final = 48
+    STATE: Final = 56
+    CONTROL: Final = 64  # 4 bytes: MXCSR
+    SIZE: Final = 72
+
+
+class Call:
+    """Offsets from the start of a call in the value stack. Its first frame begins at FRAME, where the arguments lie.
+
+    After a trap the fields from TRAP on lie where the frame was, followed by a copy of the native stack.
+    """
+
+    RECORD: Final = 0  # the function, before the call
+    RESULT: Final = 0  # the result register for integers and references, after the call
+    RESULT_VECTOR: Final = 16  # the result register for floats and vectors, 16 bytes
+    FRAME: Final = 32
+    TRAP: Final = 32  # how the call ended: FAULT, PYTHON_EXCEPTION, BUSY or a `trap_number`
+    TRAP_PC: Final = 40  # where, an address in code
+    TRAP_ADDRESS: Final = 48  # the address of the data access at fault, for faults
+    TRAP_SIGNAL: Final = 56  # the number of the signal, 0 for explicit traps
+    TRAP_STACK: Final = 64  # the native stack pointer of the function at fault
+    TRAP_CONTEXT: Final = 72  # the VM context of that function
+    STACK_COPIED: Final = 80  # how many bytes of the native stack were copied
+    STACK_COPY: Final = 88  # from the trap up to `enter`
+    STACK_COPY_SIZE: Final = 7168  # at most
+    SIZE: Final = STACK_COPY + STACK_COPY_SIZE
+
+
+class Reply:
+    """Offsets in the reply to a call of Python from wasm code."""
+
+    PC: Final = 0  # for RESUME: where to go on; for COMPILE: the address of the code
+    STACK: Final = 8  # for RESUME: with which stack pointer, frame and context
     FRAME: Final = 16
-    LANDING: Final = 24
-    SIZE: Final = 32
+    CONTEXT: Final = 24
+    CALLER: Final = 32  # the native stack pointer of the caller: the address of its return address
 
 
 class Context:
     """Offsets in a VM context. What an instance has a number of follows at offsets that the compiler chooses."""
 
-    THREAD: Final = 0  # the block of the thread that runs the instance
-    STACK_LIMIT: Final = 8  # copied from the thread block on entry
+    THREAD: Final = 0  # the block of the thread that runs the instance, 0 if none does
+    STACK_LIMIT: Final = 8  # copied from the thread block when the thread takes the instance
     VALUES_LIMIT: Final = 16
     TRAP: Final = 24  # address of `trap`: called with a `trap_number` in the first scratch register
-    CALL_HOST: Final = 32  # address of the Python callback for host functions and runtime calls
+    CALL_HOST: Final = 32  # the Python callable (its PyObject) for host functions and services
     MEMORY: Final = 40  # base and length in bytes of memory 0, 16 bytes
+    NEXT: Final = 56  # the context that the same thread took before this one
     FIXED: Final = 64  # where the instance's own fields begin
 
 

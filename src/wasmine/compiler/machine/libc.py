@@ -115,6 +115,13 @@ def function_address(name: str) -> int:
     return found
 
 
+def python_function_address(name: str) -> int:
+    """The address of a function of CPython's C interface."""
+    found = ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value
+    assert found is not None
+    return found
+
+
 SA_SIGINFO: Final = 4
 SA_ONSTACK: Final = 0x0800_0000
 SA_NODEFER: Final = 0x4000_0000
