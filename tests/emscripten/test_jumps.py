@@ -2,41 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
-import os
-import subprocess
-import sys
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 
 import pytest
 
 import wasmine
 import wasmine.emscripten
 
-PROGRAMS = Path(__file__).parent / "programs"
-SOURCES = [PROGRAMS / "jumps.c", PROGRAMS / "library.c"]
-COMPILER = [
-    *(sys.executable, "-m", "ziglang", "cc", "-target", "wasm32-freestanding", "-O1", "-g0", "-nostdlib"),
-    *("-Wl,--no-entry", "-Wl,--export-table", "-Wl,--import-symbols", "-Wno-everything"),
-    *("-mllvm", "-enable-emscripten-sjlj"),
-]
-
 
 @pytest.fixture(scope="session")
-def jumps_module(pytestconfig: pytest.Config) -> wasmine.Module:
-    """The compiled program; compiled once for as long as the sources stay the same."""
-    if importlib.util.find_spec("ziglang") is None:
-        pytest.skip("needs a C compiler: pip install ziglang")
-    assert pytestconfig.cache is not None
-    digest = hashlib.sha256(b"".join(source.read_bytes() for source in SOURCES)).hexdigest()[:16]
-    path = pytestconfig.cache.mkdir("wasmine-programs") / f"jumps-{digest}.wasm"
-    if not path.exists():
-        unfinished = path.with_suffix(f".{os.getpid()}")
-        subprocess.run([*COMPILER, "-o", str(unfinished), *map(str, SOURCES)], check=True, timeout=600)
-        unfinished.replace(path)
-    return wasmine.Module(path)
+def jumps_module(compiled: Callable[..., wasmine.Module]) -> wasmine.Module:
+    return compiled("cc", "jumps.c", "library.c", "-mllvm", "-enable-emscripten-sjlj")
 
 
 @pytest.fixture

@@ -3,8 +3,9 @@
     imports = {**wasi.imports(), **wasmine.emscripten.imports(module, wasi)}
     instance = runtime.instantiate(module, imports)
 
-It is for modules that keep their names (built with `-sSTANDALONE_WASM`, or with `-sMINIFY_WASM_IMPORTS_AND_EXPORTS=0`...);
-what was written in JavaScript for one program (`EM_JS`, `EM_ASM`, browsers, sockets) is not there.
+It holds setjmp and longjmp, C++ exceptions, the heap, clocks and calendar, and the system calls on files. It is for modules
+that keep their names (built with `-sSTANDALONE_WASM`, or for debugging), and its records are those of Emscripten 3.1.42 and
+later. What was written in JavaScript for one program (`EM_JS`, `EM_ASM`, browsers, sockets) is not there.
 """
 
 from __future__ import annotations

@@ -7,7 +7,8 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from wasmine.emscripten.invoke import SET_THREW, CppException, Longjmp, invoke, require, stack_functions
+from wasmine.emscripten.exceptions import CppExceptions
+from wasmine.emscripten.invoke import SET_THREW, Longjmp, invoke, require, stack_functions
 from wasmine.emscripten.pointers import MASK, read, text, write
 from wasmine.emscripten.syscalls import SYSCALLS, Syscalls
 from wasmine.errors import Exit, LinkError, Trap, TrapKind
@@ -38,6 +39,7 @@ class Environment:
         self._random = system_random if wasi is None else wasi.random
         self._wasi = wasi
         self._syscalls = Syscalls(wasi)
+        self._exceptions = CppExceptions(module, self.set_temporary)
         self._temporary = 0  # the upper half of a 64-bit result, in modules that return it apart
 
     def functions(self) -> dict[str, Callable[..., Any]]:
@@ -59,6 +61,9 @@ class Environment:
             return invoke(type, *stack_functions(self._module))
         if name in SYSCALLS or name.startswith("__syscall_"):
             return self._syscalls.function(name, type)
+        exception = self._exceptions.function(name)
+        if exception is not None:
+            return exception
         make = FUNCTIONS.get(name)
         if make is None:
             return None
@@ -76,9 +81,6 @@ class Environment:
     def longjmp(self, caller: Caller, buffer: int, value: int) -> None:
         caller.exports.setThrew(buffer, value or 1)
         raise Longjmp
-
-    def cxa_throw(self, pointer: int, type: int, destructor: int) -> None:
-        raise CppException(pointer & MASK)
 
     def abort(self) -> None:
         raise Trap(TrapKind.HOST, "the guest called abort()")
@@ -230,7 +232,6 @@ def _message(fd: int) -> Callable[[Environment, FuncType], Callable[..., Any]]:
 # What makes the host function of each import, from the environment and the import's type. Two names for one: old and new.
 FUNCTIONS: dict[str, Callable[[Environment, FuncType], Callable[..., Any]]] = {
     "__assert_fail": _method("assert_fail"),
-    "__cxa_throw": _method("cxa_throw"),
     "_abort_js": _method("abort"),
     "_emscripten_get_now_is_monotonic": _method("now_is_monotonic"),
     "_emscripten_memcpy_js": _memcpy,

@@ -7,10 +7,12 @@ entry f of the table. If a longjmp or a C++ exception comes out of it, the host 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from wasmine.errors import LinkError, Trap, TrapKind, WasmineError
 from wasmine.format.types import F32, F64, I32, I64, FuncType, Kind, func_type
+from wasmine.runtime.host import HostCallable
 from wasmine.runtime.table import Table
 
 if TYPE_CHECKING:
@@ -74,7 +76,7 @@ def invoke(type: FuncType, save: str, restore: str) -> Callable[..., Any]:
 
     def call(caller: Caller, index: int, *arguments: Any) -> Any:
         exports = caller.exports
-        entry = _entry(caller, index & _MASK, expected)
+        entry = _called_by(caller, _entry(caller, index & _MASK, expected))
         stack = exports[save]()
         try:
             return entry(*arguments)
@@ -106,6 +108,15 @@ def _entry(caller: Caller, index: int, expected: DefinedType) -> Function:
         raise Trap(TrapKind.UNINITIALIZED_ELEMENT, f"element {index}")
     if not entry.defined.is_subtype_of(expected):
         raise Trap(TrapKind.INDIRECT_CALL_TYPE_MISMATCH, f"expected {expected}, found {entry.defined}")
+    return entry
+
+
+def _called_by(caller: Caller, entry: Function) -> Callable[..., Any]:
+    """The function as the guest itself would call it: the host's own functions are in tables too (`&__cxa_throw`), and
+    they ask which instance calls."""
+    host = getattr(entry, "host", None)
+    if isinstance(host, HostCallable) and host.wants_caller:
+        return partial(host.function, caller)
     return entry
 
 

@@ -28,7 +28,7 @@ unsigned __wasm_setjmp_test(struct buffer *buffer, void *invocation) {
     return buffer->invocation == invocation ? buffer->label : 0;
 }
 
-void setTempRet0(int value) { upper_half = value; }
+__attribute__((export_name("_emscripten_tempret_set"))) void setTempRet0(int value) { upper_half = value; }
 int getTempRet0(void) { return upper_half; }
 
 void emscripten_longjmp(word buffer, int value) {
