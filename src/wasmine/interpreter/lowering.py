@@ -73,7 +73,7 @@ class Lowered:
 
 
 class Frame:
-    """A control frame: a block, loop, if, try or the function itself.
+    """A control frame: a block, loop, if, try or the function itself. What lies below it on the stack was stored before.
 
     `base` is the height of the operand stack below its parameters; `branch_types` are what a branch to it takes. `out`
     is the body that the frame's node is in, `saved` the parameters for the other arm of an `if`, `clauses` belong to a
@@ -156,9 +156,9 @@ class Lowering:
         self.repeats = False  # whether it tail-calls itself
         self.delegates = False  # whether it delegates exceptions to its caller
         self._numbers = 0
-        # Bits of the locals that were used, and of those that were written before they could be read.
-        self.used = 0
-        self.written = 0
+        # The locals that were used, and those that were written before they could be read.
+        self.used: set[int] = set()
+        self.written: set[int] = set()
         self._locals: dict[int, Operand] = {}  # of which no more is known than the type
         self.bounds = LocalBounds(known)
         # Declared locals start with zero.
@@ -229,13 +229,9 @@ class Lowering:
     def _prologue(self, parameters: int) -> list[str]:
         """The initial values of the declared locals that may be read before they are written."""
         by_zero: dict[str, list[str]] = {}
-        bits = (self.used & ~self.written) // local_bit(parameters)
-        number = parameters
-        while bits:
-            if bits & 1:
+        for number in sorted(self.used - self.written):
+            if number >= parameters:
                 by_zero.setdefault(_ZEROS.get(self.types[number], "None"), []).append(f"l{number}")
-            bits >>= 2
-            number += 1
         lines = []
         for zero, names in by_zero.items():
             lines += [f"{' = '.join(names[i : i + 50])} = {zero}" for i in range(0, len(names), 50)]
@@ -273,8 +269,8 @@ class Lowering:
         # Until it is stored it is no longer pending: it must not be in conflict with itself.
         stored = Operand(name, NAME, operand.low, operand.high, bit)
         self.stack[height] = stored
-        for other, below in enumerate(self.stack):
-            if below.reads & bit and other != height:
+        for other in range(self.frames[-1].base, len(self.stack)):
+            if other != height and self.stack[other].reads & bit:
                 self.spill(other)
         if operand.reads & ANYTHING:
             self.settle(operand.reads, 0, height)
@@ -290,14 +286,14 @@ class Lowering:
         if reads & CALLS:
             conflicts |= STATE
         stack = self.stack
-        for i in range(len(stack) if height is None else height):
+        for i in range(self.frames[-1].base, len(stack) if height is None else height):
             if stack[i].reads & conflicts:
                 self.spill(i)
 
     def settle_effects(self, below: int | None = None) -> None:
         """Store every operand (below a height) that may trap or does something: control may be going elsewhere."""
-        for i, operand in enumerate(self.stack[:below]):
-            if operand.reads & EFFECTS:
+        for i in range(self.frames[-1].base, len(self.stack) if below is None else below):
+            if self.stack[i].reads & EFFECTS:
                 self.spill(i)
 
     def before_condition(self, reads: int) -> None:
@@ -310,8 +306,8 @@ class Lowering:
         """Store every operand but literals, and of the top `params` operands those too."""
         stack = self.stack
         first_param = len(stack) - params
-        for i, operand in enumerate(stack):
-            if operand.reads or operand.grade != NAME or i >= first_param:
+        for i in range(self.frames[-1].base, len(stack)):
+            if stack[i].reads or stack[i].grade != NAME or i >= first_param:
                 self.spill(i)
 
     def statement(self, text: str, reads: int, writes: int = 0) -> None:
@@ -364,17 +360,14 @@ class Lowering:
 
     def local(self, index: int) -> Operand:
         """A local as an operand."""
+        self.used.add(index)
         known = self.bounds.at.get(index)
         if known is not None:
-            bit = local_bit(index)
-            self.used |= bit
-            return Operand(f"l{index}", NAME, *known, bit)
+            return Operand(f"l{index}", NAME, *known, local_bit(index))
         found = self._locals.get(index)
         if found is None:
-            bit = local_bit(index)
             low, high = _RANGES.get(self.types[index], _NO_RANGE)
-            found = self._locals[index] = Operand(f"l{index}", NAME, low, high, bit)
-            self.used |= bit
+            found = self._locals[index] = Operand(f"l{index}", NAME, low, high, local_bit(index))
         return found
 
     def assign(self, index: int, operand: Operand) -> None:
@@ -382,10 +375,10 @@ class Lowering:
         type = self.types[index]
         operand = self.stored(type, operand, len(self.stack))
         bit = local_bit(index)
-        if not self.used & bit:
-            self.used |= bit
+        if index not in self.used:
+            self.used.add(index)
             if len(self.frames) == 1:
-                self.written |= bit
+                self.written.add(index)
         if self.stack:
             self.settle(operand.reads, bit)
         if operand.text != f"l{index}":

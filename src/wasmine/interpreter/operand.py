@@ -17,7 +17,8 @@ NAME: Final = 0
 PRIMARY: Final = 1
 EXPRESSION: Final = 2
 
-# What evaluating an expression depends on or does, as bits of `Operand.reads`. Locals and stack variables follow.
+# What evaluating an expression depends on or does, as bits of `Operand.reads`. Bits of locals and stack variables follow;
+# many share one, for functions may have 50,000 of them: an expression may only seem to read more than it does.
 TRAPS: Final = 1
 MEMORY: Final = 2
 GLOBALS: Final = 4
@@ -27,17 +28,19 @@ CALLS: Final = 32  # does anything that a call can do
 STATE: Final = MEMORY | GLOBALS | TABLES | HEAP
 EFFECTS: Final = TRAPS | CALLS
 ANYTHING: Final = STATE | EFFECTS
-_FIRST_VARIABLE: Final = 6
+_VARIABLES: Final = 256
+_LOCALS: Final = tuple(1 << number for number in range(6, 6 + _VARIABLES))
+_SLOTS: Final = tuple(1 << number for number in range(6 + _VARIABLES, 6 + 2 * _VARIABLES))
 
 
 def local_bit(index: int) -> int:
     """The bit that says "reads local `index`"."""
-    return 1 << (2 * index + _FIRST_VARIABLE)
+    return _LOCALS[index % _VARIABLES]
 
 
 def slot_bit(height: int) -> int:
     """The bit that says "reads the stack variable of this height"."""
-    return 1 << (2 * height + _FIRST_VARIABLE + 1)
+    return _SLOTS[height % _VARIABLES]
 
 
 class Operand:

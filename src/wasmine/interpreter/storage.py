@@ -73,6 +73,7 @@ class InterpreterMemory(Memory):
 
     def attach(self, code: InstanceCode, name: str) -> None:
         """Bind the views in the namespace of an instance, now and whenever the memory grows."""
+        self._attached = [entry for entry in self._attached if entry[0]() is not None]
         self._attached.append((weakref.ref(code), name))
         self._bind(code, name)
 
@@ -109,7 +110,6 @@ class InterpreterMemory(Memory):
                 code = reference()
                 if code is not None:
                     self._bind(code, name)
-            self._attached = [entry for entry in self._attached if entry[0]() is not None]
         return old
 
     def _enlarge(self, size: int) -> None:

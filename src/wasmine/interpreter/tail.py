@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from wasmine.format.types import FuncType
 from wasmine.interpreter.control import callee
-from wasmine.interpreter.operand import local_bit
 from wasmine.interpreter.reference import reference_callee
 from wasmine.interpreter.statements import Jump, Leave
 
@@ -63,7 +62,7 @@ def handlers(lowering: Lowering) -> dict[str, Handler]:
         if operands:
             names = ", ".join(f"l{i}" for i in range(len(operands)))
             lowering.out.append(f"{names} = {', '.join(operand.text for operand in operands)}")
-            lowering.used |= local_bit(len(operands)) - local_bit(0)
+            lowering.used.update(range(len(operands)))
         lowering.repeats = True
         lowering.out.append(Jump(lowering.frames[0].label))
 
