@@ -84,6 +84,9 @@ def invoke(type: FuncType, save: str, restore: str) -> Callable[..., Any]:
             exports[restore](stack)
             exports.setThrew(1, 0)
             return nothing
+        except RecursionError as error:  # the guest calls itself through us, where no engine counts
+            exports[restore](stack)
+            raise Trap(TrapKind.STACK_OVERFLOW) from error
         except Exception:
             exports[restore](stack)
             raise
