@@ -17,17 +17,19 @@ from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any, Final
 
 from wasmine.interpreter.bits import f64_from_bits
+from wasmine.interpreter.entry import enter
 from wasmine.interpreter.function import InterpreterFunction
 from wasmine.interpreter.heap import predicate
 from wasmine.interpreter.lowering import Lowering
 from wasmine.interpreter.namespace import HELPERS
 from wasmine.interpreter.storage import InterpreterMemory
 from wasmine.interpreter.tail import trampoline
+from wasmine.runtime.function import Function
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from wasmine.format.types import RefType
+    from wasmine.format.types import DefinedType, RefType
     from wasmine.runtime.instance import Instance
     from wasmine.runtime.module import Module
 
@@ -122,18 +124,59 @@ def _forget_sources(files: dict[str, int]) -> None:
 class _Entry:
     """A defined function of an instance: what ordinary calls and what tail calls go to.
 
-    Before it is lowered both are stubs, and `waiting` are the names that were bound to them: namespace, name, and whether
-    it stands in tail calls.
+    Before it is lowered both are stubs, and `waiting` are the names that were bound to them: the instance in whose
+    namespace, the name, and whether it stands in tail calls.
     """
 
-    __slots__ = ("code", "lowered", "reference", "tail", "waiting")
+    __slots__ = ("code", "lowered", "tail", "waiting")
 
     def __init__(self, code: Callable[..., Any], tail: Callable[..., Any]) -> None:
         self.code = code
         self.tail = tail
         self.lowered = False
-        self.reference: InterpreterFunction | None = None
-        self.waiting: list[tuple[dict[str, Any], str, bool]] = []
+        self.waiting: list[tuple[weakref.ref[InstanceCode], str, bool]] = []
+
+
+# The slots, which the properties of `_Unlowered` hide.
+_CODE: Final[Any] = vars(InterpreterFunction)["code"]
+_TAIL: Final[Any] = vars(InterpreterFunction)["tail"]
+
+
+class _Unlowered(InterpreterFunction):
+    """A function reference that lowers its function when asked for the code, and then is an `InterpreterFunction`.
+
+    Tables hold hundreds of thousands of functions that are never called: until then a reference is all there is of them.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, defined: DefinedType, instance: Instance, index: int) -> None:
+        Function.__init__(self, defined, None, instance, index)
+
+    @property
+    def code(self) -> Callable[..., Any]:  # type: ignore[override]
+        """What generated code calls."""
+        return self._lower().code
+
+    @property
+    def tail(self) -> Callable[..., Any]:  # type: ignore[override]
+        """What a tail call goes on with."""
+        return self._lower().tail
+
+    def _lower(self) -> _Entry:
+        instance = self.instance
+        assert instance is not None
+        assert isinstance(instance.code, InstanceCode)
+        entry = instance.code.lowered(self.index)
+        # The slots first: another thread may ask in between.
+        _CODE.__set__(self, entry.code)
+        _TAIL.__set__(self, entry.tail)
+        self.__class__ = InterpreterFunction  # type: ignore[assignment]
+        return entry
+
+    def invoke(self, *args: Any) -> Any:
+        """Call with internal values; what lowering needs of the stack is the guest's, too."""
+        return enter(lambda *arguments: self.code(*arguments), args)
 
 
 class InstanceCode:
@@ -152,14 +195,9 @@ class InstanceCode:
 
     def function(self, index: int) -> InterpreterFunction:
         """The function reference of a defined function."""
-        with self._lock:
-            entry = self._entry(index)
-            if entry.reference is None:
-                defined = self.module.context.functions[index]
-                name = self.module.function_name(index)
-                entry.reference = InterpreterFunction(defined, name, self.instance, index, entry.code, entry.tail)
-                entry.reference.owner = self.instance.runtime.engine
-            return entry.reference
+        function = _Unlowered(self.module.context.functions[index], self.instance, index)
+        function.owner = self.instance.runtime.engine
+        return function
 
     def complete(self) -> None:
         """Names are bound when a function that needs them is lowered: nothing to do before."""
@@ -172,15 +210,15 @@ class InstanceCode:
         if found is None:
 
             def lower_and_call(*arguments: Any) -> Any:
-                return self._lowered(index).code(*arguments)
+                return self.lowered(index).code(*arguments)
 
             def lower_and_go_on(*arguments: Any) -> Any:
-                return self._lowered(index).tail(*arguments)
+                return self.lowered(index).tail(*arguments)
 
             found = self._entries[index] = _Entry(lower_and_call, lower_and_go_on)
         return found
 
-    def _lowered(self, index: int) -> _Entry:
+    def lowered(self, index: int) -> _Entry:
         """The entry of a function that is lowered now; every name that was bound to a stub is rebound."""
         compiled = self.module.compiled(index)
         with self._lock:
@@ -194,26 +232,25 @@ class InstanceCode:
             entry.tail = function
             entry.code = trampoline(function) if compiled.tail else function
             entry.lowered = True
-            if entry.reference is not None:
-                entry.reference.code = entry.code
-                entry.reference.tail = entry.tail
-            for namespace, name, tail in entry.waiting:
-                namespace[name] = entry.tail if tail else entry.code
+            for reference, name, tail in entry.waiting:
+                user = reference()
+                if user is not None:
+                    user.namespace[name] = entry.tail if tail else entry.code
             entry.waiting.clear()
             return entry
 
-    def bind(self, namespace: dict[str, Any], name: str, index: int, tail: bool) -> None:
-        """Bind a name in a namespace to a defined function of this instance, for good once it is lowered."""
+    def bind(self, user: InstanceCode, name: str, index: int, tail: bool) -> None:
+        """Bind a name in the namespace of `user` to a defined function of this instance; again when it is lowered."""
         with self._lock:
             entry = self._entry(index)
-            namespace[name] = entry.tail if tail else entry.code
+            user.namespace[name] = entry.tail if tail else entry.code
             if not entry.lowered:
-                entry.waiting.append((namespace, name, tail))
+                entry.waiting.append((weakref.ref(user), name, tail))
 
 
 def _bind_function(code: InstanceCode, name: str, index: int, tail: bool = False) -> None:
     if index >= code.module.context.imported_functions:
-        code.bind(code.namespace, name, index, tail)
+        code.bind(code, name, index, tail)
         return
     function = code.instance.function(index)
     assert isinstance(function, InterpreterFunction)
@@ -222,7 +259,7 @@ def _bind_function(code: InstanceCode, name: str, index: int, tail: bool = False
     else:
         provider = function.instance.code
         assert isinstance(provider, InstanceCode)
-        provider.bind(code.namespace, name, function.index, tail)
+        provider.bind(code, name, function.index, tail)
 
 
 def _bind_tail(code: InstanceCode, name: str, index: int) -> None:
