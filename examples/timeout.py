@@ -14,5 +14,5 @@ SLEEP = """
 
 try:
     wasmine.run(SLEEP, name="sleep", timeout=0.1)
-except wasmine.Timeout as error:
-    print(f"Timeout: {error}")
+except wasmine.Timeout:
+    print("a minute of sleep ended early")

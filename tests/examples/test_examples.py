@@ -44,7 +44,7 @@ PRINTS = {
         "LinkError: 1 import of module 'faulty' cannot be satisfied:\n"
         "  env.fail: missing; expected function [] -> []\n"
     ),
-    ("timeout.py",): "Timeout: the time limit ran out while the guest was waiting\n",
+    ("timeout.py",): "a minute of sleep ended early\n",
     ("assemblyscript.py",): (
         "hello_world(7) returned: 10\ngoodbye_world() ended with code 255: sad sad world at index.ts:7:3\n"
     ),
