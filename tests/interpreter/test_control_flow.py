@@ -226,12 +226,12 @@ def check(body: list[Statement]) -> None:
 
 @pytest.mark.usefixtures("printer")
 class TestRandomPrograms:
-    @settings(max_examples=250, deadline=None)
+    @settings(max_examples=120, deadline=None)
     @given(body=statements(4, ()))
     def test_nests(self, body: list[Statement]) -> None:
         check(body)
 
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=80, deadline=None)
     @given(body=nest(7))
     def test_switches(self, body: list[Statement]) -> None:
         check(body)

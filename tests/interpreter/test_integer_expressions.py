@@ -207,7 +207,7 @@ MODULE = """
 """
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(
     st.tuples(node(32, 3), node(64, 3), node(32, 4), node(64, 4), node(32, 3)),
     st.tuples(values(32), values(32), values(64), values(64)),

@@ -36,7 +36,7 @@ def function(body: str, signature: str = "(param i32 i32) (result i32)") -> str:
         ("(i32.and (i32.mul (local.get 0) (local.get 1)) (i32.const 255))", " return (l0 * l1) & 255"),
         ("(i32.add (i32.add (local.get 0) (i32.const 3)) (i32.const -3))", " return l0"),
         ("(i32.load8_u offset=7 (i32.const 1))", " return m0[8]"),
-        ("(i32.load (i32.const 16))", " return m0_I[4]"),
+        ("(i32.load (i32.const 16))", " return load_I(m0, 16)[0]"),
         ("(i32.shr_u (local.get 0) (i32.const 24))", " return l0 >> 24"),
         ("(i32.div_u (local.get 0) (i32.const 8))", " return l0 >> 3"),
         ("(i32.lt_u (local.get 0) (local.get 1))", " return 1 if (l0 < l1) else 0"),
