@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from wasmine.runtime.globals import Global
     from wasmine.runtime.host import Caller, externref, f32, f64, funcref, i32, i64, v128
     from wasmine.runtime.instance import Exports, Instance
+    from wasmine.runtime.limits import Limits
     from wasmine.runtime.memory import Memory
     from wasmine.runtime.module import ImportType, Module
     from wasmine.runtime.runtime import Runtime
@@ -64,6 +65,7 @@ _HOMES = {
     "wasmine.runtime.globals": ("Global",),
     "wasmine.runtime.host": ("Caller", "externref", "f32", "f64", "funcref", "i32", "i64", "v128"),
     "wasmine.runtime.instance": ("Exports", "Instance"),
+    "wasmine.runtime.limits": ("Limits",),
     "wasmine.runtime.memory": ("Memory",),
     "wasmine.runtime.module": ("ImportType", "Module"),
     "wasmine.runtime.runtime": ("Runtime",),
@@ -90,6 +92,7 @@ __all__ = [
     "GlobalType",
     "ImportType",
     "Instance",
+    "Limits",
     "LinkError",
     "Memory",
     "MemoryType",

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Final, NoReturn, TypeAlias
 
 from wasmine.errors import Trap, TrapKind
 from wasmine.format.instructions import INSTRUCTIONS, Instruction
+from wasmine.runtime.deadline import check
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,8 +35,8 @@ WOKEN: Final = 0
 NOT_EQUAL: Final = 1
 TIMED_OUT: Final = 2
 
-# A wait sleeps for at most so many seconds at a time, so that Ctrl-C is noticed on every system, and in every thread an
-# exception that another thread sends it. A notification ends the sleep at once.
+# A wait sleeps for at most so many seconds at a time, so that Ctrl-C is noticed on every system, and in every thread its
+# time limit. A notification ends the sleep at once.
 _SLICE: Final = 0.1
 
 
@@ -106,11 +107,12 @@ def _sleep(waiter: threading.Lock, end: float | None) -> None:
     """Return when the waiter is released, or when the clock has passed `end`."""
     if end is None:
         while not waiter.acquire(timeout=_SLICE):
-            pass
+            check()
         return
     while (left := end - monotonic()) > 0:
         if waiter.acquire(timeout=min(left, _SLICE)):
             return
+        check()
 
 
 # ---------------------------------------------------------------------------------------------------- accesses

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, cast
 
+from wasmine.runtime.deadline import within
 from wasmine.runtime.values import signature
 
 if TYPE_CHECKING:
@@ -53,11 +54,15 @@ class Function(ABC):
 
     def __call__(self, *args: Any) -> Any:
         instance = self.instance
-        if instance is not None and instance.closed:
-            instance.check_open()
         convert = self._signature
         if convert is None:
             convert = self._signature = signature(self.type)
+        if instance is not None:
+            if instance.closed:
+                instance.check_open()
+            if instance.timeout is not None:
+                internal = convert.arguments(self.name, args)
+                return convert.python_result(within(instance.timeout, self.invoke, *internal))
         return convert.python_result(self.invoke(*convert.arguments(self.name, args)))
 
     @property

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from wasmine.errors import WasmineError
+from wasmine.errors import LinkError, WasmineError
 from wasmine.format.module import Active, Mode
 from wasmine.format.types import Kind
 from wasmine.runtime.tag import Tag
 
 if TYPE_CHECKING:
+    from wasmine.format.types import MemoryType
     from wasmine.runtime.engine import Code
     from wasmine.runtime.function import Function
     from wasmine.runtime.globals import Global
+    from wasmine.runtime.limits import Limits
     from wasmine.runtime.memory import Memory
     from wasmine.runtime.module import Module
     from wasmine.runtime.runtime import Runtime
@@ -64,14 +66,19 @@ class Instance:
     """An instance of a module; made by `Runtime.instantiate`.
 
     Index spaces are complete lists (imports first). `function(i)` gives the function reference of index `i`, always the
-    same object. `elements` and `data` are the segments that instructions may still use; dropped ones are empty.
+    same object. `elements` and `data` are the segments that instructions may still use; dropped ones are empty. `limits`
+    are what it was made with, `timeout` the seconds that a call from Python may take (None: any).
     """
 
-    def __init__(self, runtime: Runtime, module: Module, name: str, imported: dict[Kind, list[Any]]) -> None:
+    def __init__(
+        self, runtime: Runtime, module: Module, name: str, imported: dict[Kind, list[Any]], limits: Limits
+    ) -> None:
         self.runtime = runtime
         self.module = module
         self.name = name
         self.closed = False
+        self.limits = limits
+        self.timeout = limits.timeout
         self._functions: dict[int, Function] = dict(enumerate(imported[Kind.FUNC]))
         self.tables: list[Table] = imported[Kind.TABLE]
         self.memories: list[Memory] = imported[Kind.MEMORY]
@@ -88,14 +95,27 @@ class Instance:
         context, engine, syntax = self.module.context, self.runtime.engine, self.module.syntax
         constants = self.module.constants
         self.tags += [Tag(defined) for defined in context.tags[len(self.tags) :]]
-        self.memories += [engine.new_memory(type) for type in context.memories[len(self.memories) :]]
+        self._define_memories(context.memories[len(self.memories) :])
         for type, evaluate in zip(context.globals[len(self.globals) :], constants.globals, strict=True):
             self.globals.append(engine.new_global(type, evaluate(self)))
         for table, init in zip(context.tables[len(self.tables) :], constants.tables, strict=True):
+            self._check_size("table", table.limits.minimum, "elements", self.limits.table)
             self.tables.append(engine.new_table(table, init(self) if init is not None else None))
+            self.tables[-1].limit = self.limits.table
         self.code.complete()
         self.elements = [evaluate(self) for evaluate in constants.elements]
         self.data = [segment.data for segment in syntax.data]
+
+    def _define_memories(self, types: Sequence[MemoryType]) -> None:
+        for type in types:
+            self._check_size("memory", type.limits.minimum << type.page_size_log2, "bytes", self.limits.memory)
+            memory = self.runtime.engine.new_memory(type)
+            memory.limit = self.limits.memory
+            self.memories.append(memory)
+
+    def _check_size(self, what: str, size: int, unit: str, most: int | None) -> None:
+        if most is not None and size > most:
+            raise LinkError(f"module {self.module.name!r} needs a {what} of {size} {unit}; the limit is {most}")
 
     def initialize(self) -> None:
         """Copy active segments and call the start function, as the last steps of instantiation. Trap."""
@@ -114,7 +134,7 @@ class Instance:
                 self.memories[data.mode.index].initialize(offset(self), data.data)
                 self.data[i] = b""
         if syntax.start is not None:
-            self.function(syntax.start).invoke()
+            self.function(syntax.start)()
 
     def function(self, index: int) -> Function:
         """The function reference of an index of the function index space."""

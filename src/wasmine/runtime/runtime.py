@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from wasmine.errors import WasmineError
-from wasmine.format.types import FUNCREF, I32, I64, FuncType, GlobalType, Limits, MemoryType, TableType, func_type
+from wasmine.errors import LinkError, WasmineError
+from wasmine.format.types import FUNCREF, I32, I64, FuncType, GlobalType, MemoryType, TableType, func_type
+from wasmine.format.types import Limits as Range
 from wasmine.runtime import linking
 from wasmine.runtime.host import declared_type, fit
 from wasmine.runtime.instance import Instance
+from wasmine.runtime.limits import Limits
 from wasmine.runtime.module import Module
 from wasmine.runtime.tag import Tag
 from wasmine.runtime.values import to_internal
@@ -38,12 +40,17 @@ class Runtime:
     `engine` chooses how code runs: "compiler" makes machine code, where the machine allows it (UnsupportedFeature
     otherwise), "interpreter" works everywhere, "auto" takes the better one that can run the first module. `bounds` says how
     the compiler checks accesses to memory: "guard" by protected pages, "checked" by comparing, "auto" as the machine allows.
-    `features` are what modules given as source may use (a `Module` brings its own). Use it as a context manager, or call
-    `close()`.
+    `features` are what modules given as source may use (a `Module` brings its own). `limits` are those of every instance
+    that is given no others. Use it as a context manager, or call `close()`.
     """
 
     def __init__(
-        self, engine: EngineName = "auto", *, features: Features | None = None, bounds: Bounds = "auto"
+        self,
+        engine: EngineName = "auto",
+        *,
+        features: Features | None = None,
+        bounds: Bounds = "auto",
+        limits: Limits | None = None,
     ) -> None:
         if engine not in ENGINES:
             raise ValueError(f"unknown engine {engine!r}: expected one of {', '.join(ENGINES)}")
@@ -51,6 +58,7 @@ class Runtime:
             raise ValueError(f"unknown bounds {bounds!r}: expected one of {', '.join(BOUNDS)}")
         self._bounds = bounds
         self.features = features
+        self.limits = limits or Limits()
         self.closed = False
         self.instances: dict[str, Instance] = {}
         self._all: list[Instance] = []
@@ -75,19 +83,29 @@ class Runtime:
         return InterpreterEngine()
 
     def instantiate(
-        self, source: Source, imports: Mapping[str, Any] | None = None, name: str | None = None
+        self,
+        source: Source,
+        imports: Mapping[str, Any] | None = None,
+        name: str | None = None,
+        *,
+        limits: Limits | None = None,
     ) -> Instance:
         """Instantiate a module: link, allocate, copy active segments, run the start function.
 
         `source` is a `Module` or what `Module` takes. `imports` maps module names to mappings (or instances) of functions,
         Python callables, memories, tables, globals, tags, or plain numbers for immutable globals; what it does not give is
-        looked up among the instances registered by `name`. LinkError, Trap, and what `Module` and the start function raise.
+        looked up among the instances registered by `name`. What `limits` leave open is as in the runtime's. LinkError, Trap,
+        and what `Module` and the start function raise.
         """
         self._check_open()
         module = source if isinstance(source, Module) else Module(source, features=self.features)
         if name is not None and name in self.instances:
             raise ValueError(f"an instance named {name!r} exists already: close it first, or choose another name")
-        instance = Instance(self, module, name or "", linking.resolve(self, module, imports or {}))
+        most = self.limits.instances
+        if most is not None and len(self._all) >= most:
+            raise LinkError(f"the runtime has {len(self._all)} instances, as many as its limits allow: close one first")
+        merged = Limits.merged(limits, self.limits)
+        instance = Instance(self, module, name or "", linking.resolve(self, module, imports or {}), merged)
         instance.initialize()
         with self._lock:
             self._all.append(instance)
@@ -181,9 +199,9 @@ class Runtime:
         return f"<runtime {engine}, {len(self._all)} instances{', closed' if self.closed else ''}>"
 
 
-def _limits(minimum: int, maximum: int | None, ceiling: int) -> Limits:
+def _limits(minimum: int, maximum: int | None, ceiling: int) -> Range:
     if not 0 <= minimum <= ceiling:
         raise ValueError(f"the minimum must be 0 to {ceiling}, found {minimum}")
     if maximum is not None and not minimum <= maximum <= ceiling:
         raise ValueError(f"the maximum must be {minimum} to {ceiling}, found {maximum}")
-    return Limits(minimum, maximum)
+    return Range(minimum, maximum)

@@ -24,17 +24,18 @@ class Table(ABC):
     An index out of range is an IndexError, a value of another type a TypeError.
     """
 
-    __slots__ = ("__weakref__", "owner", "type")
+    __slots__ = ("__weakref__", "limit", "owner", "type")
 
     def __init__(self, type: TableType) -> None:
         self.type = type
+        self.limit: int | None = None  # elements, a host's limit below the declared maximum
         self.owner: object = None  # the engine, so that linking can refuse what belongs to another runtime
 
     @property
     def maximum(self) -> int:
         """The largest size that `grow` can reach, in elements."""
-        declared = self.type.limits.maximum
-        return MAXIMUM_ELEMENTS if declared is None else min(declared, MAXIMUM_ELEMENTS)
+        bounds = [MAXIMUM_ELEMENTS, self.type.limits.maximum, self.limit]
+        return min(bound for bound in bounds if bound is not None)
 
     @abstractmethod
     def __len__(self) -> int: ...

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from wasmine.errors import Exit, LinkError, WasmineError
 from wasmine.format.types import FuncType
+from wasmine.runtime.deadline import within
 from wasmine.runtime.module import Module
 from wasmine.runtime.runtime import Runtime
 from wasmine.wasi.system import WASI
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Iterable, Mapping, Sequence
 
+    from wasmine.runtime.limits import Limits
     from wasmine.runtime.module import Source
     from wasmine.runtime.runtime import EngineName
     from wasmine.wasi.clocks import Clock
@@ -70,6 +71,7 @@ def run(
     text: bool = False,
     check: bool = False,
     timeout: float | None = None,
+    limits: Limits | None = None,
     env: Mapping[str, str] | None = None,
     mounts: Mapping[str, Mount] | None = None,
     listen: Iterable[socket.socket] = (),
@@ -87,10 +89,12 @@ def run(
     two; `input` feeds standard input; `text` makes captured output str (UTF-8, what is malformed replaced). A stream is
     also any file object, bytes, bytearray or function (`wasmine.wasi.WASI`). Unlike there, the guest gets only what is
     given: no environment without `env`, no files without `mounts` (`{"/data": "./data"}`). `clock`, `random`, `listen` and
-    `quota` are those of `WASI`; `imports` satisfies what is not WASI.
+    `quota` are those of `WASI`; `imports` satisfies what is not WASI. `timeout` is for all of the run but reading the
+    module; `limits` are those of `Runtime`.
 
-    Raises `Trap` and what host functions raise; `Timeout` when `timeout` seconds are over; `ProgramFailed` with
-    `check=True`. A `WasmineError` that ends the run carries what was captured as `stdout` and `stderr`.
+    Raises `Trap` and what host functions raise; `Timeout` when the time is over, also while the guest waits;
+    `ProgramFailed` with `check=True`. A `WasmineError` that ends the run carries what was captured as `stdout` and
+    `stderr`.
     """
     if input is not None:
         if stdin is not None:
@@ -119,7 +123,7 @@ def run(
             random=random,
             quota=quota,
         ) as system,
-        Runtime(engine) as runtime,
+        Runtime(engine, limits=limits) as runtime,
     ):
         try:
             returncode = start(runtime, module, system, imports, timeout=timeout)
@@ -146,11 +150,11 @@ def start(
     """Instantiate a program and run it to its end; its exit code.
 
     A command has `_start`; a reactor, which only gives functions to others, has `_initialize`. LinkError if there is
-    neither, nor a start function.
+    neither, nor a start function; Timeout after `timeout` seconds.
     """
-    entry = entry_point(module)
     if timeout is not None:
-        system.waiting.deadline = time.monotonic() + timeout
+        return within(timeout, start, runtime, module, system, imports)
+    entry = entry_point(module)
     try:
         instance = runtime.instantiate(module, {**system.imports(), **(imports or {})})
         if entry:

@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING, TypeVar
 
 from wasmine.errors import Timeout
+from wasmine.runtime import deadline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -23,9 +24,9 @@ SLICE = 0.05
 class Waiting:
     """How long a guest may wait.
 
-    `deadline` is a reading of `time.monotonic()`, None for no limit. `interrupt`, if there is one, is called before and
-    while waiting, and ends the guest by raising. Whoever runs the guest may change both at any time; but a wait that began
-    with neither notices nothing until it ends.
+    `deadline` is a reading of `time.monotonic()`, None for no limit; the time limit of the call (`Limits`) counts besides.
+    `interrupt`, if there is one, is called before and while waiting, and ends the guest by raising. Whoever runs the guest
+    may change both at any time; but a wait that began with neither notices nothing until it ends.
     """
 
     def __init__(self) -> None:
@@ -33,17 +34,18 @@ class Waiting:
         self.interrupt: Callable[[], None] | None = None
 
     def check(self) -> None:
-        """Raise if the guest is to end now: `Timeout`, or what `interrupt` raises."""
+        """Raise if the guest is to end now: `Timeout`, what ends a call at its limit, or what `interrupt` raises."""
         if self.interrupt is not None:
             self.interrupt()
         if self.deadline is not None and time.monotonic() >= self.deadline:
             raise Timeout("the time limit ran out while the guest was waiting")
+        deadline.check()
 
     def _slice(self, end: float | None) -> float | None:
         """How long to wait in one go, in seconds; None for ever. `end` is where the wait itself ends."""
         now = time.monotonic()
         limits = [SLICE] if self.interrupt is not None or self.deadline is not None else []
-        limits += [moment - now for moment in (end, self.deadline) if moment is not None]
+        limits += [moment - now for moment in (end, self.deadline, deadline.current()) if moment is not None]
         return max(min(limits), 0.0) if limits else None
 
     def sleep(self, seconds: float) -> None:

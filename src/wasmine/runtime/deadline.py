@@ -1,0 +1,280 @@
+"""Time limits: `within` ends what a thread does when its time is over, whatever that is.
+
+A watchdog thread, which lives only while somebody needs it, raises `Expired` in the thread by CPython's asynchronous
+exceptions, and has the engines stop machine code (`Stopper`). It does so again and again until the thread has got the
+message, and never once the call has ended; nor while the thread is inside a part of Wasmine that must not be cut short.
+What waits by itself, such as WASI, looks at `current()`.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+import threading
+import time
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+
+from wasmine.errors import Timeout, UnsupportedFeature
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+Result = TypeVar("Result")
+
+RESEND: Final = 0.002
+"""Seconds after which a thread that is still running is told again."""
+
+TICK: Final = 0.01
+"""Seconds between two looks of engines that ask for it."""
+
+LINGER: Final = 1.0
+"""Seconds for which the watchdog stays when there is nothing to watch, and the longest that it sleeps."""
+
+_FAR: Final = float("inf")
+
+
+class Expired(BaseException):
+    """The time of the innermost `within` is over. It never leaves that one."""
+
+
+class Scope:
+    """One `within`. `active` ends it: nothing is sent to its thread from then on."""
+
+    __slots__ = ("active", "lock", "moment", "thread")
+
+    def __init__(self, moment: float) -> None:
+        self.thread = threading.get_ident()
+        self.moment = moment
+        self.active = True
+        self.lock = threading.Lock()
+
+
+class Stopper(Protocol):
+    """An engine's way to interrupt code that Python cannot."""
+
+    def stop(self, thread: int) -> None:
+        """Make the code that a thread runs, if any, raise `Expired`; called again until it did."""
+        ...
+
+    def release(self, thread: int) -> None:
+        """Take back what `stop` asked for and did not happen. Called by the thread itself."""
+        ...
+
+    def watch(self) -> bool:
+        """Called every `TICK` seconds while it is True, and once when it was woken."""
+        ...
+
+
+class _Current(threading.local):
+    scope: Scope | None = None
+
+
+_current: Final = _Current()
+
+
+def current() -> float | None:
+    """When the time of the calling thread is over, as `time.monotonic()` counts; None if it has all time."""
+    scope = _current.scope
+    return scope.moment if scope is not None else None
+
+
+def check() -> None:
+    """Raise `Expired` if the time of the calling thread is over."""
+    scope = _current.scope
+    if scope is not None and time.monotonic() >= scope.moment:
+        raise Expired
+
+
+def within(seconds: float, function: Callable[..., Result], *arguments: Any) -> Result:
+    """`function(*arguments)`; Timeout if it takes longer. Inside another `within`, whichever limit comes first counts.
+
+    UnsupportedFeature where Python offers no means.
+    """
+    _asynchronous()
+    outer = _current.scope
+    moment = time.monotonic() + seconds
+    if outer is not None and outer.moment <= moment:
+        return function(*arguments)
+    scope = Scope(moment)
+    interruption = None
+    try:
+        _current.scope = scope
+        watchdog.add(scope)
+        return function(*arguments)
+    except Expired:
+        raise Timeout(f"the time limit of {seconds:g} s ran out") from None
+    finally:
+        # An exception may be sent until `active` is False, and arrive until it is taken back. So each step may be cut
+        # short once by that, and by what signal handlers raise.
+        while True:
+            try:
+                scope.active = False
+                _current.scope = outer
+                watchdog.discard(scope)
+                break
+            except Expired:
+                pass
+            except BaseException as error:
+                interruption = error
+        if interruption is not None:
+            raise interruption
+
+
+class Watchdog:
+    """The thread that stops others. There is one, `watchdog`; it starts on demand and ends by itself."""
+
+    def __init__(self) -> None:
+        self.stoppers: list[Stopper] = []
+        self.thread: threading.Thread | None = None
+        self._lock = threading.RLock()  # a signal handler that runs while it is held may call wasm
+        self._scopes: set[Scope] = set()
+        self._wake: SimpleQueue[None] = SimpleQueue()
+        self._next = _FAR  # when the thread looks again at the latest
+
+    def add(self, scope: Scope) -> None:
+        """From now on its thread is stopped when its time is over."""
+        self._scopes.add(scope)
+        if scope.moment < self._next:
+            self.wake()
+
+    def discard(self, scope: Scope) -> None:
+        """The scope, which is not active any more, ends: what was sent and did not arrive is taken back."""
+        with scope.lock:
+            _asynchronous()(scope.thread, None)
+            for stopper in self.stoppers:
+                stopper.release(scope.thread)
+        self._scopes.discard(scope)
+
+    def wake(self) -> None:
+        """Look at once."""
+        self._wake.put(None)
+        if self.thread is None:
+            with self._lock:
+                if self.thread is None:
+                    thread = threading.Thread(target=self._run, name="wasmine watchdog", daemon=True)
+                    thread.start()
+                    self.thread = thread
+
+    def forget_thread(self) -> None:
+        """After a fork there is none in the child."""
+        self._lock = threading.RLock()
+        self._wake = SimpleQueue()
+        self.thread = None
+        self._next = _FAR
+        here = threading.get_ident()
+        self._scopes = {scope for scope in self._scopes if scope.thread == here}
+        for scope in self._scopes:
+            scope.lock = threading.Lock()
+        if self._scopes:
+            self.wake()
+
+    def _run(self) -> None:
+        idle_since = time.monotonic()
+        while True:
+            self._next = _FAR  # whoever adds something from here on wakes us
+            now = time.monotonic()
+            following = self._look(now)
+            if following < _FAR:
+                idle_since = now
+            elif now - idle_since >= LINGER and self._leave():
+                return
+            following = min(following, now + LINGER)
+            self._next = following
+            try:
+                self._wake.get(timeout=max(following - time.monotonic(), 0.0005))
+                while True:
+                    self._wake.get_nowait()
+            except Empty:
+                pass
+
+    def _leave(self) -> bool:
+        """Whether nobody came meanwhile."""
+        with self._lock:
+            self.thread = None
+            if self._wake.empty() and not self._scopes:
+                return True
+            self.thread = threading.current_thread()
+            return False
+
+    def _look(self, now: float) -> float:
+        """Stop whose time is over; when to look again."""
+        following = _FAR
+        for scope in self._scopes.copy():
+            if scope.moment <= now:
+                self._stop(scope)
+                following = min(following, now + RESEND)
+            else:
+                following = min(following, scope.moment)
+        for stopper in self.stoppers:
+            if stopper.watch():
+                following = min(following, now + TICK)
+        return following
+
+    def _stop(self, scope: Scope) -> None:
+        with scope.lock:
+            if not scope.active:
+                return
+            for stopper in self.stoppers:
+                stopper.stop(scope.thread)
+            if _interruptible(sys._current_frames().get(scope.thread)):
+                _asynchronous()(scope.thread, Expired)
+
+
+# Modules of helpers that generated code calls, and that keep no state which an exception could leave half changed.
+_PURE: Final = (
+    "wasmine.interpreter.bits",
+    "wasmine.interpreter.namespace",
+    "wasmine.interpreter.simd",
+    "wasmine.interpreter.tail",
+    "wasmine.interpreter.wide",
+)
+
+
+def _interruptible(frame: FrameType | None) -> bool:
+    """Whether a thread may get an exception where it is: in generated code, or in what a host function runs."""
+    if frame is None:
+        return False
+    names = frame.f_globals
+    if "__wasm__" in names or str(names.get("__name__")).startswith(_PURE):
+        return True
+    inner = True
+    walked: FrameType | None = frame
+    while walked is not None:
+        name = str(walked.f_globals.get("__name__"))
+        if name.startswith("wasmine."):
+            # The host's code is called from there, and by nothing else of ours.
+            return not inner and name == "wasmine.runtime.host"
+        inner = False
+        walked = walked.f_back
+    return False
+
+
+@functools.cache
+def _asynchronous() -> Callable[[int, type[BaseException] | None], object]:
+    """The function that raises an exception in a thread, by its identifier; with None it takes that back.
+
+    UnsupportedFeature where Python has none.
+    """
+    try:
+        import ctypes
+
+        function = ctypes.pythonapi.PyThreadState_SetAsyncExc
+    except (ImportError, AttributeError):
+        raise UnsupportedFeature(
+            "timeout", f"this {sys.implementation.name} cannot stop a guest by the clock: it needs ctypes.pythonapi"
+        ) from None
+    # Prototypes of our own: the function object of `pythonapi` belongs to everybody.
+    address = ctypes.cast(function, ctypes.c_void_p).value
+    assert address is not None
+    send = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_ulong, ctypes.py_object)(address)
+    take_back = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_ulong, ctypes.c_void_p)(address)
+    return lambda thread, error: take_back(thread, None) if error is None else send(thread, error)
+
+
+watchdog: Final = Watchdog()
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=watchdog.forget_thread)

@@ -1,0 +1,47 @@
+"""`Limits`: how much of the host a guest may take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a guest may take at most; None is no limit of the host's.
+
+    `timeout`: seconds for each call from Python, the start function's included; then it raises `Timeout`. A call inside
+    another one has no more time than is left of that. `fuel`: what an instance may compute until it raises `OutOfFuel`;
+    `Instance.fuel` says what is left. `memory`: bytes, and `table`: elements, for each memory and table that an instance
+    defines; growing beyond fails as WebAssembly lets it fail, and a module that needs more from the start is a
+    `LinkError`. `instances`: how many open instances a runtime has.
+
+    A guest that was stopped by a limit keeps the state that it had; its instance can be called again.
+    """
+
+    timeout: float | None = None
+    fuel: int | None = None
+    memory: int | None = None
+    table: int | None = None
+    instances: int | None = None
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value is None:
+                continue
+            wanted = (int, float) if field.name == "timeout" else int
+            if isinstance(value, bool) or not isinstance(value, wanted):
+                raise TypeError(f"the limit {field.name} must be a number, found {value!r}")
+            if not value >= 0:
+                raise ValueError(f"the limit {field.name} must not be negative, found {value!r}")
+
+    @classmethod
+    def merged(cls, given: Limits | None, default: Limits) -> Limits:
+        """What `given` leaves open, as `default` has it."""
+        if given is None:
+            return default
+        values = {}
+        for field in fields(cls):
+            value = getattr(given, field.name)
+            values[field.name] = getattr(default, field.name) if value is None else value
+        return cls(**values)
