@@ -23,7 +23,7 @@ class Difference:
     found: str
 
     def __str__(self) -> str:
-        return f"{self.case.name}: {self.at}\n{self.found}"
+        return f"{self.case.name}: {self.at}\n{self.found}".rstrip()
 
 
 @dataclass

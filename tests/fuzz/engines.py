@@ -2,21 +2,22 @@
 
 Results, reasons of traps, exceptions, and after each call the exported memories, tables and globals are compared. The
 profiles from `mvp` on are modules of `wasm-tools smith`, or pairs where the second imports from the first; `linked` are
-graphs of modules that import from each other. An engine that gives up for a limit of its own is left out from there on. Modules run in processes of their own, so
+graphs of modules that import from each other, `linked-plain` those of WebAssembly 2.0. An engine that gives up for a limit of its own is left out from there on. Modules run in processes of their own, so
 that a crash or an endless loop is a finding like any other. Any finding makes the exit code 1.
 
     python tests/fuzz/engines.py --count 100 --oracle wasmtime
     python tests/fuzz/engines.py --engines interpreter,compiler --profile wasm3 --seed 1000 --count 50
-    python tests/fuzz/engines.py --oracle wasmtime found.wasm
+    python tests/fuzz/engines.py --oracle wasmtime --like mvp/274 found.wasm
 
-To make a module that shows a difference small: `wasm-tools shrink`, with a script that runs the last of these and exits
-with 0 when this one exits with 1.
+The last runs a module with the arguments of the case it was found in. To make it small, give `wasm-tools shrink` a script
+that does so and exits with 0 if this one exited with 1.
 """
 
 from __future__ import annotations
 
 import argparse
 import multiprocessing
+import re
 import sys
 import tempfile
 import time
@@ -33,12 +34,13 @@ from comparison import Difference, Report, compare
 from ours import WasmineSubject
 from session import Case, Subject
 
+from wasmine import Module, WasmineError
 from wasmine.runtime.runtime import ENGINES
 
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
 
-PROFILES: Final = (*generated.PROFILES, "linked")
+PROFILES: Final = (*generated.PROFILES, "linked", "linked-plain")
 
 # Seconds for a case. Fuel ends it in a small part of that.
 PATIENCE: Final = 300
@@ -55,7 +57,7 @@ def subject(name: str) -> Subject:
 
 @dataclass(frozen=True)
 class Task:
-    """A case yet to be made: number `number` of a profile, or the module of a file."""
+    """A case yet to be made: number `number` of a profile, or the module of a file with arguments like those."""
 
     profile: str
     number: int
@@ -63,19 +65,23 @@ class Task:
 
     @property
     def name(self) -> str:
-        return str(self.file) if self.file else f"{self.profile}/{self.number}"
+        return f"{self.profile}/{self.number}"
 
     @property
     def again(self) -> str:
         """The options that run it again."""
-        return str(self.file) if self.file else f"--profile {self.profile} --seed {self.number} --count 1"
+        return (
+            f"--like {self.name} {self.file}"
+            if self.file
+            else f"--profile {self.profile} --seed {self.number} --count 1"
+        )
 
     def case(self, directory: Path) -> Case | None:
         """The case. None if the seed gives no module."""
         if self.file is not None:
             return generated.case(self.name, (self.file.read_bytes(),))
-        if self.profile == "linked":
-            return linked.case(self.name)
+        if self.profile in ("linked", "linked-plain"):
+            return linked.case(self.name, plain=self.profile == "linked-plain")
         modules = generated.modules(self.profile, self.number, directory)
         return generated.case(self.name, modules) if modules else None
 
@@ -160,7 +166,8 @@ class Worker:
 def tasks(options: argparse.Namespace) -> Iterator[Task]:
     """Everything to do, the profiles in turn."""
     if options.files:
-        yield from (Task("files", number, file) for number, file in enumerate(options.files))
+        profile, number = options.like.split("/")
+        yield from (Task(profile, int(number), file) for file in options.files)
         return
     for number in range(options.seed, options.seed + options.count):
         for profile in options.profile:
@@ -233,15 +240,19 @@ def keep(directory: Path, difference: Difference, again: str) -> None:
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     names = [name for name in ENGINES if name != "auto"]
+    if "compiler" in names:
+        names.append("compiler-checked")
     parser = argparse.ArgumentParser(description="Run random modules in several engines and compare.")
     parser.add_argument("files", type=Path, nargs="*", help="compare these modules instead of random ones")
     parser.add_argument("--count", type=int, default=100, help="cases of each profile (default: 100)")
     parser.add_argument("--seed", type=int, default=0, help="number of the first case (default: 0)")
     parser.add_argument("--profile", help=f"profiles, with commas (default: all, {','.join(PROFILES)})")
+    parser.add_argument("--like", default="files/0", help="the case whose arguments the files get, such as mvp/274")
     parser.add_argument("--engines", default=",".join(names), help=f"engines, with commas (default: {','.join(names)})")
     parser.add_argument("--oracle", choices=["wasmtime"], help="compare with this one too")
     parser.add_argument("--minutes", type=float, default=60, help="begin nothing new after this time (default: 60)")
     parser.add_argument("--jobs", type=int, default=1, help="processes at a time (default: 1)")
+    parser.add_argument("--findings", type=int, default=20, help="stop after so many differences (default: 20)")
     parser.add_argument("--keep", type=Path, help="write modules with differences to this directory")
     options = parser.parse_args(arguments)
     options.profile = options.profile.split(",") if options.profile else list(PROFILES)
@@ -256,6 +267,13 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     options.subjects = [*([options.oracle] if options.oracle else []), *engines]
     if len(options.subjects) < 2:
         parser.error(f"nothing to compare {options.subjects[0]} with: add --oracle wasmtime, or another engine")
+    if not re.fullmatch(r"[a-z0-9-]+/\d+", options.like):
+        parser.error(f"--like: expected a profile and a number, such as mvp/274, found {options.like!r}")
+    for file in options.files:
+        try:
+            Module(file)
+        except (OSError, WasmineError) as error:
+            parser.error(f"{file}: {error}")
     return options
 
 
@@ -269,6 +287,8 @@ def main() -> int:
             print(f"{difference}\n  again: {again}", flush=True)
             if options.keep:
                 keep(options.keep, difference, again)
+        if sum(len(report.differences) for report in reports.values()) >= options.findings:
+            break
     for profile, report in reports.items():
         print(summary(profile, report))
     return 1 if any(report.differences for report in reports.values()) else 0

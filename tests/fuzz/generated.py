@@ -56,6 +56,7 @@ _MVP: Final[dict[str, Any]] = {
     "max-memory64-bytes": 1 << 20,
     "table-max-size-required": True,
     "max-table-elements": 1000,
+    "limit-arrays-in-const-exprs": True,
 }
 _WASM2: Final = {**_MVP, **{f"{feature}-enabled": True for feature in _FEATURES["wasm2"]}, "max-tables": 3}
 _WASM3: Final = {**_WASM2, **{f"{feature}-enabled": True for feature in _FEATURES["wasm3"]}, "max-memories": 3}
@@ -71,9 +72,13 @@ PROFILES: Final[dict[str, tuple[dict[str, Any], ...]]] = {
     "int-notrap": ({**_WASM2, "allow-floats": False, "simd-enabled": False, "disallow-traps": True},),
     "wasm3": (_WASM3,),
     "wasm3-notrap": ({**_WASM3, "disallow-traps": True},),
+    "large": ({**_WASM3, "disallow-traps": True, "max-instructions": 5000, "min-funcs": 1},),
     "mvp-pair": (_MVP, {**_MVP, **_SECOND}),
     "wasm3-pair": ({**_WASM3, "disallow-traps": True}, {**_WASM3, **_SECOND, "max-memories": 6, "max-tables": 6}),
 }
+
+# How many bytes of seed a module is made of: a few bytes an instruction.
+_SEED_SIZES: Final = {"large": (20_000, 60_000)}
 
 
 def modules(profile: str, number: int, directory: Path) -> tuple[bytes, ...]:
@@ -88,7 +93,7 @@ def modules(profile: str, number: int, directory: Path) -> tuple[bytes, ...]:
             shape.write_bytes(write(_imports_of(read(found[-1]), f"m{position - 1}")))
             options += ["--available-imports", str(shape)]
         random = Random(f"{profile}/{number}/{position}" if position else f"{profile}/{number}")
-        module = _smith(random.randbytes(random.randrange(300, 8000)), options)
+        module = _smith(random.randbytes(random.randrange(*_SEED_SIZES.get(profile, (300, 8000)))), options)
         if module is None:
             return ()
         found.append(module)

@@ -15,6 +15,7 @@ from linked_bodies import TYPED, Body
 from linked_types import (
     ALWAYS,
     NEEDS,
+    PLAIN,
     TYPES,
     VOCABULARY,
     ExternType,
@@ -66,10 +67,10 @@ HOST: Final = Export("host", "mix", TYPES["$binary"])
 class Module:
     """A module in the making."""
 
-    def __init__(self, number: int, random: Random, vocabulary: set[str], world: list[Export]) -> None:
+    def __init__(self, number: int, random: Random, vocabulary: set[str], world: list[Export], plain: bool) -> None:
         self.number = number
         self.random = random
-        self.spaces = Spaces()
+        self.spaces = Spaces(plain)
         self.fields: list[str] = []
         self.exports: list[Export] = []
         self.actual: dict[str, ExternType] = {}  # what imports were defined as
@@ -128,6 +129,8 @@ class Module:
             case Table(element, minimum, maximum):
                 name = self._name("t", spaces.tables, type)
                 text = f"table {name} {self._limits(minimum, maximum)} {element}"
+            case Memory() if spaces.plain and spaces.memories:
+                return ""
             case Memory(minimum, maximum):
                 name = self._name("m", spaces.memories, type)
                 text = f"memory {name} {self._limits(minimum, maximum)}"
@@ -158,15 +161,15 @@ class Module:
             self.fields.append(f'(global $fuel (export "fuel") (mut i32) (i32.const {FUEL}))')
             self.exports.append(Export("m0", "fuel", Global("i32", True)))
         tables = []
-        for element in ("funcref", "externref", TYPED):
+        for element in ("funcref", "externref", *(() if spaces.plain else (TYPED,))):
             if self._maybe(1 if first and element == "funcref" else 0.4):
                 table = Table(element, self.random.randint(4, 8), self.random.randint(8, 12))
                 name = self._name("t", spaces.tables, table)
                 tables.append(f"table {name} {table.minimum} {table.maximum} {element}")
-        if self._maybe(0.9 if first else 0.4):
+        if self._maybe(0.9 if first else 0.4) and not (spaces.plain and spaces.memories):
             memory = Memory(1, self.random.randint(1, 3))
             self.fields.append(f"(memory {self._name('m', spaces.memories, memory)} 1 {memory.maximum})")
-        if self._maybe(0.9 if first else 0.4):
+        if self._maybe(0.9 if first else 0.4) and not spaces.plain:
             self.fields.append(f"(tag {self._name('e', spaces.tags, Tag())} (type $action))")
         for _ in range(self.random.randint(1, 4)):
             self._define_global()
@@ -176,15 +179,15 @@ class Module:
         for text in tables:
             # With a function in every place of some.
             init = f"(ref.func {self.random.choice(list(spaces.functions))})" if text.endswith("funcref") else ""
-            self.fields.append(f"({text} {init if self._maybe(0.6) else ''})")
+            self.fields.append(f"({text} {init if self._maybe(0.6) and not spaces.plain else ''})")
 
     def _define_global(self) -> None:
         spaces = self.spaces
         type = Global(self.random.choice(("i32", "i32", "i64", "f64", "funcref", "externref")), self._maybe(0.6))
-        constants = [name for name, kind in spaces.globals.items() if kind == Global(type.value, False)]
+        constants = self._constants(type.value)
         if constants and self._maybe(0.5):
             init = f"(global.get {self.random.choice(constants)})"
-            if type.value in ("i32", "i64"):
+            if type.value in ("i32", "i64") and not spaces.plain:
                 init = f"({type.value}.add {init} ({type.value}.const 1))"
         elif type.value == "funcref":
             functions = list(spaces.functions)
@@ -226,8 +229,13 @@ class Module:
             return " ".join(f"(item ref.func {name})" for name in chosen), element
         return " ".join(chosen), "func"
 
+    def _constants(self, value: str) -> list[str]:
+        """The globals of a type that constant expressions may read."""
+        names = [name for name, type in self.spaces.globals.items() if type == Global(value, False)]
+        return [name for name in names if name in self.actual] if self.spaces.plain else names
+
     def _offset(self) -> str:
-        constants = [name for name, type in self.spaces.globals.items() if type == Global("i32", False)]
+        constants = self._constants("i32")
         if constants and self._maybe(0.1):
             return f"(global.get {self.random.choice(constants)})"
         return f"(i32.const {self.random.randrange(2)})"
@@ -273,15 +281,15 @@ class Module:
                     self.exports.append(Export(f"m{self.number}", label, self.actual.get(name, type)))
 
 
-def case(name: str) -> Case:
-    """The graph and the calls of this name."""
+def case(name: str, plain: bool = False) -> Case:
+    """The graph and the calls of this name; `plain` ones use nothing of WebAssembly 3.0."""
     random = Random(name)
     world = [HOST]
     # Few, so that the modules have many in common.
-    vocabulary = set(random.sample(list(TYPES), 5))
+    vocabulary = PLAIN if plain else set(random.sample(list(TYPES), 5))
     modules = []
     for number in range(random.randint(2, 4)):
-        module = Module(number, random, vocabulary, world)
+        module = Module(number, random, vocabulary, world, plain)
         world += module.exports
         modules.append(str(module))
     exports = [

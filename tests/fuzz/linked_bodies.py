@@ -48,6 +48,8 @@ class Body:
             "externref": (self.element,),
             TYPED: (self.function, self.element, self.cast),
         }
+        if spaces.plain:
+            self.expressions["i32"] = (*(self.i32_operation,) * 4, self.i32_load, self.size, self.grow, self.narrowing)
 
     def text(self) -> str:
         """The locals and the instructions."""
@@ -58,9 +60,9 @@ class Body:
     def end(self) -> str:
         """The results, or a tail call that gives them."""
         same = [name for name, type in self.spaces.functions.items() if type.results == self.type.results]
-        if same and self.random.random() < 0.15:
+        if same and not self.spaces.plain and self.random.random() < 0.15:
             return self.direct(self.random.choice(same), 2, "return_call")
-        if self.random.random() < 0.1:
+        if not self.spaces.plain and self.random.random() < 0.1:
             call = self.indirect(self.type.results, 2, "return_")
             if call is not None:
                 return call
@@ -238,7 +240,7 @@ class Body:
         if not types:
             return None
         type = self.random.choice(types)
-        callee = self.callee(type, depth)
+        callee = "" if self.spaces.plain else self.callee(type, depth)
         tables = [name for name, table in self.spaces.tables.items() if table.element == "funcref"]
         if type.name == "$unary":
             tables += [name for name, table in self.spaces.tables.items() if table.element == TYPED]
@@ -247,7 +249,7 @@ class Body:
         if not tables:
             return None
         table = self.random.choice(tables)
-        if self.random.random() < 0.1:
+        if self.spaces.plain or self.random.random() < 0.1:
             arguments = self.arguments(type, depth)
             return f"({prefix}call_indirect {table} (type {type.name}) {arguments} {self.position(depth)})"
         if self.spaces.tables[table].element == "funcref":

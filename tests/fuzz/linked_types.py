@@ -41,6 +41,8 @@ VOCABULARY: Final = (
     (FunctionType("$precise", ("i32",), ("(ref null $unary)",), supertype="$giver"),),
 )
 TYPES: Final = {type.name: type for group in VOCABULARY for type in group}
+# Those of WebAssembly 2.0.
+PLAIN: Final = {g[0].name for g in VOCABULARY if len(g) == 1 and not g[0].open and not g[0].supertype}
 # What must stand before a type.
 NEEDS: Final = {"$narrow": ("$open",), "$narrower": ("$narrow",), "$precise": ("$giver", "$unary")}
 # What every module has: the type of tags and that of the elements of typed tables, and of the host's function.
@@ -94,6 +96,7 @@ class Spaces:
     `declared` collects the functions that bodies take references to.
     """
 
+    plain: bool = False  # nothing of WebAssembly 3.0
     types: dict[str, FunctionType] = field(default_factory=dict)
     functions: dict[str, FunctionType] = field(default_factory=dict)
     tables: dict[str, Table] = field(default_factory=dict)

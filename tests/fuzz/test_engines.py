@@ -32,16 +32,16 @@ def reports(*arguments: str) -> dict[str, Report]:
 
 @needs_tools
 @needs_wasmtime
-def test_a_few_dozen_modules_do_the_same_in_wasmtime() -> None:
-    found = reports("--oracle=wasmtime", "--count=6", "--seed=7")
+def test_a_few_dozen_modules_do_the_same_in_wasmtime(engine: str) -> None:
+    found = reports("--oracle=wasmtime", f"--engines={engine}", "--count=4", "--seed=7")
     assert set(found) == set(PROFILES)
     assert [str(difference) for report in found.values() for difference in report.differences] == []
     # The run says something: code ran to its end and to traps, in modules that import from each other too.
     endings = sum((report.endings for report in found.values()), start=Report().endings)
-    assert endings["returned"] > 60
+    assert endings["returned"] > 40
     assert endings["unreachable"] > 10
     assert endings["out of bounds memory access"] > 3
-    assert found["linked"].endings["returned"] > 20
+    assert found["linked-plain"].endings["returned"] > 10
 
 
 class Faulty:
