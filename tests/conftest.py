@@ -15,7 +15,7 @@ ENGINES = ("interpreter", "compiler")
 def skip_unless_available(engine: str) -> None:
     """Skip the test, and say why, where the engine cannot run."""
     if engine == "compiler":
-        from wasmine.compiler.engine import unavailable
+        from wasmine.compiler.availability import unavailable
 
         reason = unavailable()
         if reason:
@@ -28,6 +28,13 @@ def engine(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     skip_unless_available(name)
     return name
+
+
+@pytest.fixture
+def compiler() -> str:
+    """The compiler engine, for tests of what it alone has."""
+    skip_unless_available("compiler")
+    return "compiler"
 
 
 @pytest.fixture

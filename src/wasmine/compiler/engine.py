@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import functools
-import platform
-import sys
 import weakref
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from wasmine.compiler.availability import unavailable
 from wasmine.compiler.code import FIRST_HOST
 from wasmine.compiler.function import NativeFunction, NativeHostFunction
 from wasmine.compiler.globals import NativeGlobal
 from wasmine.compiler.instance import NativeCode
-from wasmine.compiler.machine import amd64, glue, layout
+from wasmine.compiler.machine import amd64, glue, layout, libc
 from wasmine.compiler.machine.lock import lock
-from wasmine.compiler.memory import NativeMemory
+from wasmine.compiler.memory import GUARD, NativeMemory
 from wasmine.compiler.module import ModuleCode
 from wasmine.compiler.references import References
 from wasmine.compiler.services import Services
@@ -49,17 +48,12 @@ def template_library() -> TemplateLibrary:
 
 
 @functools.cache
-def unavailable() -> str:
-    """Why the engine cannot be used on this machine, or "" if it can."""
-    if sys.implementation.name != "cpython":
-        return f"the compiler needs CPython, this is {sys.implementation.name}"
-    if not sys.platform.startswith("linux") or platform.machine() not in ("x86_64", "AMD64"):
-        return f"there is no machine code for {sys.platform} on {platform.machine()}"
+def guard_pages() -> str:
+    """Why memories cannot be guarded by protected pages here, or "" if they can."""
     try:
-        template_library()
-        glue.load().install_faults()
-    except (OSError, MemoryError, ValueError) as error:
-        return str(error)
+        libc.unmap(libc.map_memory(GUARD, libc.PROT_NONE), GUARD)
+    except OSError as error:
+        return f"{GUARD >> 30} GiB of address space cannot be reserved for a memory: {error}"
     return ""
 
 
@@ -72,7 +66,7 @@ class CompilerEngine(Engine):
         problem = unavailable()
         if problem:
             raise UnsupportedFeature("compiler", problem)
-        self.bounds = "guard" if bounds == "auto" else bounds
+        self.bounds = ("checked" if guard_pages() else "guard") if bounds == "auto" else bounds
         self.glue: Glue = glue.load()
         self.references = References()
         self.instances: dict[int, NativeCode] = {}  # by the address of the VM context

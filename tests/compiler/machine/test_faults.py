@@ -1,0 +1,160 @@
+"""Faults: in wasm code they are traps, elsewhere they are what they were without us."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from tests.compiler.machine.conftest import Run, expect
+
+CRASH = "ctypes.string_at(8)\n"
+
+HANDLERS = {
+    "no faulthandler": "load = instance(LOAD).exports.load\n",
+    "enabled before": "faulthandler.enable()\nload = instance(LOAD).exports.load\n",
+    "enabled after": "load = instance(LOAD).exports.load\nfaulthandler.enable()\n",
+    "enabled twice, instances between": (
+        "faulthandler.enable()\ninstance(LOAD)\nfaulthandler.enable()\nload = instance(LOAD).exports.load\n"
+    ),
+    "disabled": "faulthandler.enable()\nload = instance(LOAD).exports.load\nfaulthandler.disable()\n",
+    "enabled again": (
+        "faulthandler.enable()\nload = instance(LOAD).exports.load\nfaulthandler.disable()\nfaulthandler.enable()\n"
+    ),
+}
+REPORTED = {"enabled before", "enabled after", "enabled twice, instances between", "enabled again"}
+
+
+@pytest.mark.parametrize("handlers", HANDLERS)
+def test_a_fault_in_wasm_is_a_trap(run: Run, handlers: str) -> None:
+    script = HANDLERS[handlers] + "print(trapped(load, -1), trapped(load, -5), load(0))"
+    expect(run(script), "TrapKind.MEMORY_OUT_OF_BOUNDS TrapKind.MEMORY_OUT_OF_BOUNDS 0")
+
+
+@pytest.mark.parametrize("handlers", HANDLERS)
+def test_a_fault_elsewhere_ends_the_process_as_usual(run: Run, handlers: str) -> None:
+    done = run(HANDLERS[handlers] + "trapped(load, -1)\nprint('crash', flush=True)\n" + CRASH)
+    assert done.returncode == -signal.SIGSEGV
+    assert done.stdout == "crash\n"
+    assert done.stderr.count("Fatal Python error: Segmentation fault") == (handlers in REPORTED)
+
+
+@pytest.mark.parametrize("handlers", ["no faulthandler", "enabled before", "enabled after"])
+def test_a_fault_in_a_host_function_ends_the_process_as_usual(run: Run, handlers: str) -> None:
+    script = HANDLERS[handlers] + (
+        'called = instance(\'(module (import "h" "f" (func $f)) (func (export "g") (call $f)))\', '
+        '{"h": {"f": lambda: ctypes.string_at(8) and None}})\ncalled.exports.g()'
+    )
+    done = run(script)
+    assert done.returncode == -signal.SIGSEGV
+    assert done.stderr.count("Fatal Python error: Segmentation fault") == (handlers in REPORTED)
+
+
+@pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE])
+@pytest.mark.parametrize("handlers", ["no faulthandler", "enabled before", "enabled after"])
+def test_a_signal_that_is_sent_ends_the_process_as_usual(run: Run, handlers: str, number: signal.Signals) -> None:
+    done = run(HANDLERS[handlers] + f"trapped(load, -1)\nos.kill(os.getpid(), {int(number)})\ntime.sleep(5)")
+    assert done.returncode == -number
+    assert done.stderr.count("Fatal Python error") == (handlers in REPORTED)
+
+
+def test_the_interpreter_option_for_faulthandler(run: Run) -> None:
+    done = run("load = instance(LOAD).exports.load\nprint(trapped(load, -1), flush=True)\n" + CRASH, "-X", "faulthandler")
+    assert done.stdout == "TrapKind.MEMORY_OUT_OF_BOUNDS\n"
+    assert done.returncode == -signal.SIGSEGV
+    assert done.stderr.count("Fatal Python error: Segmentation fault") == 1
+
+
+def test_traps_while_tracebacks_are_dumped_later(run: Run) -> None:
+    script = """
+with open(os.devnull, "w") as nothing:
+    faulthandler.dump_traceback_later(0.005, repeat=True, file=nothing)
+    load = instance(LOAD).exports.load
+    kinds = {trapped(load, -1 - i) for i in range(20_000)}
+    faulthandler.cancel_dump_traceback_later()
+print(kinds == {TrapKind.MEMORY_OUT_OF_BOUNDS})
+"""
+    expect(run(script), "True")
+
+
+def test_a_handler_of_another_library_gets_its_own_faults(run: Run) -> None:
+    """Here it is a C function that counts: `sigaction` with the address of a callback, which repairs the access."""
+    script = """
+libc = ctypes.CDLL(None)
+page = libc.mmap
+page.restype = ctypes.c_void_p
+address = page(None, ctypes.c_size_t(4096), 0, 0x22, -1, ctypes.c_size_t(0))
+seen = []
+@ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
+def repair(number, info, context):
+    seen.append(number)
+    libc.mprotect(ctypes.c_void_p(address), ctypes.c_size_t(4096), 3)
+from wasmine.compiler.machine import libc as ours
+action = ours.signal_action(signal.SIGSEGV)
+action.handler = ctypes.cast(repair, ctypes.c_void_p).value
+action.flags = ours.SA_SIGINFO
+ours.set_signal_action(signal.SIGSEGV, action)
+load = instance(LOAD).exports.load
+for _ in range(3):
+    trapped(load, -1)
+    libc.mprotect(ctypes.c_void_p(address), ctypes.c_size_t(4096), 0)
+    ctypes.c_int.from_address(address).value = 5
+print(seen, trapped(load, -1))
+"""
+    expect(run(script), "[11, 11, 11] TrapKind.MEMORY_OUT_OF_BOUNDS")
+
+
+def test_no_signal_stays_blocked(run: Run) -> None:
+    script = """
+load = instance(LOAD).exports.load
+kinds = {trapped(load, -1) for _ in range(10)}
+print(signal.pthread_sigmask(signal.SIG_BLOCK, []))
+"""
+    expect(run(script), "set()")
+
+
+def test_a_hundred_thousand_traps_leave_nothing_behind(run: Run) -> None:
+    script = """
+load = instance(LOAD).exports.load
+divide = instance('(module (func (export "f") (param i32) (result i32) (i32.div_s (i32.const 1) (local.get 0))))').exports.f
+def traps(count):
+    for i in range(count):
+        trapped(load, -1 - i % 1000)
+        trapped(divide, 0)
+traps(2000)
+gc.collect()
+objects, pages = len(gc.get_objects()), resident()
+traps(50_000)
+gc.collect()
+print(len(gc.get_objects()) - objects < 10, resident() - pages < 1 << 20)
+"""
+    expect(run(script), "True True")
+
+
+def test_eight_threads_trap_at_once(run: Run) -> None:
+    script = """
+import re
+text = '''(module (memory 1) (func (export "load") (param i32) (result i32) (i32.load (local.get 0)))
+  (func (export "div") (param i32) (result i32) (i32.div_u (i32.const 1) (local.get 0))))'''
+module = wasmine.Module(text)
+faulthandler.enable()
+wrong = []
+barrier = threading.Barrier(8)
+def work(number):
+    exports = instance(module).exports
+    barrier.wait()
+    for i in range(3000):
+        address = 0x10_0000 * (number + 1) + i
+        try:
+            exports.load(address)
+        except Trap as trap:
+            if f"address {address:#x} in" not in trap.detail or trap.frames[0].function != "load":
+                wrong.append(trap)
+        if trapped(exports.div, 0) is not TrapKind.INTEGER_DIVIDE_BY_ZERO:
+            wrong.append(i)
+threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print(wrong[:3])
+"""
+    expect(run(script), "[]")
