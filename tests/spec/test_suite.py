@@ -1,4 +1,4 @@
-"""Every script of the official suite, on every engine."""
+"""Every script of the official suite, on every engine, and with both ways of checking bounds."""
 
 from __future__ import annotations
 
@@ -14,9 +14,19 @@ from wasmine.script.suite import void_lines
 @needs_suite
 @each_script
 def test_every_command_of_a_script_passes(name: str, engine: str) -> None:
+    _check(name, engine, "auto")
+
+
+@needs_suite
+@each_script
+def test_every_command_of_a_script_passes_with_checked_bounds(name: str, compiler: str) -> None:
+    _check(name, compiler, "checked")
+
+
+def _check(name: str, engine: str, bounds: str) -> None:
     void = void_lines(SUITE / name)
 
-    report = run_script(SUITE / name, engine=engine, void=void)
+    report = run_script(SUITE / name, engine=engine, bounds=bounds, void=void)
 
     assert not report.failures, "\n".join(report.lines())
     if engine == "compiler" and "gc" in _entry(name).get("features", ()):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wasmine.cli.options import Arguments, Command, CommandError, Flag, UsageError
-from wasmine.runtime.runtime import ENGINES
+from wasmine.runtime.runtime import BOUNDS, ENGINES
 
 
 def execute(arguments: Arguments) -> int:
@@ -12,7 +12,9 @@ def execute(arguments: Arguments) -> int:
     from wasmine.script import main
 
     try:
-        return main(arguments.operands, arguments["--engine"] or "auto")
+        # Not "auto": that is settled by the first module of a script, and a later one may have GC objects.
+        engine, bounds = arguments["--engine"] or "interpreter", arguments["--bounds"] or "auto"
+        return main(arguments.operands, engine, bounds=bounds)
     except OSError as error:
         raise CommandError(f"error reading script: {error.strerror or error}: {error.filename!r}") from None
 
@@ -22,6 +24,9 @@ COMMAND = Command(
     "Run test scripts of the WebAssembly specification",
     "PATH...",
     execute,
-    (Flag("--engine", "how to run them: " + ", ".join(ENGINES), "NAME", choices=ENGINES),),
+    (
+        Flag("--engine", f"how to run them: {', '.join(ENGINES)}; interpreter if not given", "NAME", choices=ENGINES),
+        Flag("--bounds", "how the compiler checks memory accesses: " + ", ".join(BOUNDS), "NAME", choices=BOUNDS),
+    ),
     notes="A PATH is a .wast file or a folder that is searched for them. The exit code is 1 if anything failed.",
 )

@@ -13,20 +13,23 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wasmine.format.features import Features
-    from wasmine.runtime.runtime import EngineName
+    from wasmine.runtime.runtime import Bounds, EngineName
 
 
 def main(
     paths: Iterable[str | Path],
     engine: EngineName = "interpreter",
     *,
+    bounds: Bounds = "auto",
     features: Features | None = None,
     write: Callable[[str], object] = print,
 ) -> int:
     """Run script files and folders of them; write a summary of each and one of all. 1 if anything failed, else 0."""
     reports: list[Report] = []
     for script in find_scripts(paths):
-        report = run_script(script.path, engine=engine, features=features, void=script.void, name=script.name)
+        report = run_script(
+            script.path, engine=engine, bounds=bounds, features=features, void=script.void, name=script.name
+        )
         reports.append(report)
         for line in report.lines():
             write(line)

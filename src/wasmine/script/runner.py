@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from wasmine.format.features import Features
     from wasmine.format.types import ValueType
     from wasmine.runtime.instance import Instance
-    from wasmine.runtime.runtime import EngineName
+    from wasmine.runtime.runtime import Bounds, EngineName
 
     # An action's results: internal values with their types.
     Outcome: TypeAlias = list[tuple[Any, ValueType]]
@@ -45,6 +45,7 @@ def run_script(
     path: str | Path,
     *,
     engine: EngineName = "interpreter",
+    bounds: Bounds = "auto",
     features: Features | None = None,
     void: Mapping[int, str] | None = None,
     name: str | None = None,
@@ -63,7 +64,7 @@ def run_script(
         line = data.count(b"\n", 0, error.start) + 1
         report.failures.append(Remark(line, "not a script: malformed UTF-8 encoding"))
     else:
-        with Runtime(engine, features=features) as runtime:
+        with Runtime(engine, features=features, bounds=bounds) as runtime:
             _Session(runtime, spectest(runtime), report, void or {}).run_text(text)
     return report
 
