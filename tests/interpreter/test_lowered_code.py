@@ -7,6 +7,7 @@ import gc
 import linecache
 import pstats
 import threading
+import weakref
 from collections.abc import Callable
 from types import FunctionType
 
@@ -168,3 +169,15 @@ def test_sources_are_forgotten_with_the_module(runtime: wasmine.Runtime) -> None
     del other, module
     gc.collect()
     assert not any(file.startswith("forgotten.wasm") for file in linecache.cache)
+
+
+def test_instances_are_collected() -> None:
+    text = """(module (import "host" "memory" (memory 1)) (func $f (export "run") (drop (i32.load (i32.const 0)))))"""
+    module = wasmine.Module(text)
+    with wasmine.Runtime("interpreter") as short:
+        instance = short.instantiate(module, {"host": {"memory": short.memory(1)}})
+        instance.exports.run()
+        reference = weakref.ref(instance)
+    del instance, short
+    gc.collect()
+    assert reference() is None

@@ -44,7 +44,10 @@ def _bytes(address: int, size: int, memory: bytes) -> str:
 
 
 def _failing_expression(traceback: TracebackType, line: str) -> ast.expr | None:
-    position = next(islice(traceback.tb_frame.f_code.co_positions(), traceback.tb_lasti // 2, None), None)
+    positions = getattr(traceback.tb_frame.f_code, "co_positions", None)
+    if positions is None:  # PyPy
+        return None
+    position = next(islice(positions(), traceback.tb_lasti // 2, None), None)
     if position is None or position[2] is None or position[3] is None:
         return None
     try:

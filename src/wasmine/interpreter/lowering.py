@@ -93,7 +93,6 @@ class Frame:
         "node",
         "otherwise",
         "out",
-        "params",
         "results",
         "saved",
     )
@@ -111,7 +110,6 @@ class Frame:
         self.kind = kind
         self.label = label
         self.base = base
-        self.params = params
         self.results = results
         self.branch_types = params if kind == "loop" else results
         self.node = node
