@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import wasmine
 from wasmine import Trap, TrapKind
 from wasmine.format.instructions import INSTRUCTIONS
+from wasmine.interpreter import storage
 
 PAGE = 65536
 ACCESSES = {
@@ -205,6 +206,22 @@ def test_a_view_that_the_host_holds_does_not_stop_growth(instantiate: Callable[.
     exports.store(65536, 8)
     assert exports.load(65536) == 8
     assert bytes(part) == b"\x07\0\0\0"  # what it showed, it shows
+
+
+def test_a_memory_that_cannot_grow_stays_usable(
+    instantiate: Callable[..., wasmine.Instance], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(size: int) -> bytearray:
+        raise MemoryError
+
+    exports = instantiate(GROWING).exports
+    part = exports.memory.view()[:4]  # so that it cannot grow where it is
+    monkeypatch.setattr(storage, "_allocate", refuse)
+    assert exports.grow(1) == -1
+    exports.store(8, 3)
+    assert exports.load(8) == 3
+    assert exports.size() == 1
+    assert len(part) == 4
 
 
 def test_a_large_memory_takes_no_memory_until_it_is_touched(runtime: wasmine.Runtime) -> None:

@@ -92,25 +92,30 @@ class InterpreterMemory(Memory):
 
     def extend(self, delta: int) -> int:
         """Add zeroed pages; the old size in pages, or -1 if that is too much."""
-        old = self.size
-        if old + delta > self.maximum:
-            return -1
-        if delta:
-            size = old + delta << self.type.page_size_log2
-            if size > len(self._buffer):
-                if self.type.shared:
-                    return -1
-                try:
-                    self._enlarge(size)
-                except MemoryError:
-                    return -1
+        with self.monitor.lock:
+            old = self.size
+            if old + delta > self.maximum:
+                return -1
+            return old if not delta or self._grow(old + delta << self.type.page_size_log2) else -1
+
+    def _grow(self, size: int) -> bool:
+        """Grow to a size in bytes; False if there is not so much memory."""
+        grown = size <= len(self._buffer)
+        if not grown and not self.type.shared:
+            try:
+                self._enlarge(size)
+                grown = True
+            except MemoryError:
+                pass
+        if grown:
             self._size = size
-            self._make_views()
-            for reference, name in self._attached:
-                code = reference()
-                if code is not None:
-                    self._bind(code, name)
-        return old
+        # Also where it failed: the views may be released by now.
+        self._make_views()
+        for reference, name in self._attached:
+            code = reference()
+            if code is not None:
+                self._bind(code, name)
+        return grown
 
     def _enlarge(self, size: int) -> None:
         """A buffer of this size with the same contents: the same one if nobody else holds a view of it."""
