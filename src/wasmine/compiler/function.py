@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from ctypes import c_size_t
 from typing import TYPE_CHECKING, Any
 
 from wasmine.compiler.machine.glue import NativeTrap
 from wasmine.compiler.machine.layout import Call
 from wasmine.errors import Trap, TrapKind
+from wasmine.runtime.deadline import watchdog
 from wasmine.runtime.function import Function
 
 if TYPE_CHECKING:
@@ -41,11 +43,13 @@ class NativeFunction(Function):
             raise Trap(TrapKind.STACK_OVERFLOW)
         top.value = base + self._size
         try:
+            if block.watched and watchdog.thread is None:
+                watchdog.wake()
             view, at = block.view, base - block.values
             convention = self._convention
             convention.write(view, at, args, self.record)
             try:
-                trapped = self._enter(base + Call.FRAME)
+                trapped = self._enter(c_size_t(base + Call.FRAME))
             except Trap as trap:
                 self._engine.passed(trap, NativeTrap.of(block, at))
                 raise

@@ -165,6 +165,7 @@ class ModuleCode:
                 target = self._glue.symbols[str(operand)]
             body[offset : offset + 4] = (target - (start + offset + 4)).to_bytes(4, "little", signed=True)
         self._glue.code.fill(start, body)
+        self._glue.interrupts.frame_of(code.slots)
         placed_code.add(Placed(start, start + len(body), code, self.names))
         return start
 

@@ -194,7 +194,7 @@ class Watchdog:
         """Whether nobody came meanwhile."""
         with self._lock:
             self.thread = None
-            if self._wake.empty() and not self._scopes:
+            if self._wake.empty() and not self._scopes and not any(stopper.watch() for stopper in self.stoppers):
                 return True
             self.thread = threading.current_thread()
             return False

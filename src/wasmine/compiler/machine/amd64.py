@@ -33,6 +33,14 @@ class Data:
     AS_LONG: Final = 72
     DECREF: Final = 80
     PREVIOUS: Final = 128  # the handlers that were installed before, by signal number
+    CHECK_SIGNALS: Final = 704  # addresses: see PYTHON_FUNCTIONS
+    SET_NONE: Final = 712
+    EXPIRED: Final = 720  # the exception (its PyObject) that ends a call whose time is over
+    PYTHON_HANDLER: Final = 728  # address of CPython's signal handler
+    MAIN_THREAD: Final = 736  # the block of the main thread, 0 if it has none
+    LARGEST_FRAME: Final = 744  # the size in bytes of the largest frame that a function has in the value stack
+    PROCESSOR_SIZE: Final = 752  # of the area for the processor's vector state, with room for alignment
+    PROCESSOR_PARTS: Final = 760  # which parts XSAVE saves, 0: there is only FXSAVE
     CHAINING: Final = 1024  # CHAINS pairs (thread id, stack pointer), by thread id: who is calling an earlier handler
     CHAINS: Final = 128
     SIZE: Final = 4096
@@ -44,6 +52,8 @@ PYTHON_FUNCTIONS: Final = {
     Data.CALL_FUNCTION: "PyObject_CallFunction",
     Data.AS_LONG: "PyLong_AsLong",
     Data.DECREF: "Py_DecRef",
+    Data.CHECK_SIGNALS: "PyErr_CheckSignals",
+    Data.SET_NONE: "PyErr_SetNone",
 }
 """The functions of CPython's stable ABI whose addresses lie in the data page."""
 
@@ -55,6 +65,9 @@ DATA: Final = 4096
 
 # Offsets in the ucontext_t of Linux/x86-64 (sys/ucontext.h): uc_mcontext.gregs starts at 40.
 _UC_R12, _UC_RDI, _UC_RSP, _UC_RIP = 72, 104, 160, 168
+KICK: Final = 23
+"""SIGURG: ignored unless somebody wants it, so one that comes too late does no harm."""
+
 # Offsets in siginfo_t.
 _SI_CODE, _SI_ADDR = 8, 16
 # System call numbers (asm/unistd_64.h).
@@ -210,6 +223,189 @@ copy{bits}_outside:
 """
 
 
+RED_ZONE: Final = 128
+"""Bytes below the stack pointer that signal handlers leave alone, and so does whoever interrupts code."""
+
+_REGISTERS: Final = ("rax", "rcx", "rdx", "rbx", "rbp", "rsi", "rdi", *(f"r{i}" for i in range(8, 16)))
+_PUSHED: Final = {name: 8 * i for i, name in enumerate(reversed(_REGISTERS))}
+_RETURN: Final = 8 * (len(_REGISTERS) + 1)
+
+_INTERRUPTS: Final = f"""
+# Where wasm code is interrupted, and where it begins and goes on while something is asked for (Thread.SIGNALS, STOP).
+# It is called with the red zone skipped, and takes it back. Every register is as before when it returns; or the innermost
+# `enter` is left with what Python's signal handlers raised, or with Data.EXPIRED.
+safepoint:
+  pushfq
+{chr(10).join(f"  push {name}" for name in _REGISTERS)}
+  cld
+  mov rbp, rsp
+  lea r15, [rip+blob_start+{DATA}]
+  sub rsp, [r15+{Data.PROCESSOR_SIZE}]
+  and rsp, -64
+  mov eax, [r15+{Data.PROCESSOR_PARTS}]
+  xor edx, edx
+  test eax, eax
+  jz safepoint_short
+{chr(10).join(f"  mov [rsp+{offset}], rdx" for offset in range(512, 576, 8))}
+  xsave64 [rsp]
+  jmp safepoint_saved
+safepoint_short:
+  fxsave64 [rsp]
+safepoint_saved:
+  mov rdi, [r15+{Data.THREAD_KEY}]
+  call [r15+{Data.GET_SPECIFIC}]
+  mov r12, rax
+  # What signal handlers call begins behind the frame of the function that was interrupted, whichever it is.
+  mov rbx, [r12+{Thread.TOP}]
+  lea rax, [r13+{TOP_SLACK}]
+  add rax, [r15+{Data.LARGEST_FRAME}]
+  mov [r12+{Thread.TOP}], rax
+safepoint_again:
+  mov dword ptr [r12+{Thread.INSIDE}], 0
+  mov rdi, [r12+{Thread.STATE}]
+  call [r15+{Data.RESTORE_THREAD}]
+  xor r14d, r14d
+  xchg [r12+{Thread.SIGNALS}], r14d
+  xor r14d, r14d
+  call [r15+{Data.CHECK_SIGNALS}]
+  test eax, eax
+  jnz safepoint_raised
+  cmp dword ptr [r12+{Thread.STOP}], 0
+  je safepoint_quiet
+  mov rdi, [r15+{Data.EXPIRED}]
+  call [r15+{Data.SET_NONE}]
+safepoint_raised:
+  mov r14d, 1
+safepoint_quiet:
+  call [r15+{Data.SAVE_THREAD}]
+  mov [r12+{Thread.STATE}], rax
+  mov dword ptr [r12+{Thread.INSIDE}], 1
+  test r14d, r14d
+  jnz safepoint_leave
+  cmp qword ptr [r12+{Thread.SIGNALS}], 0
+  jne safepoint_again
+  mov [r12+{Thread.TOP}], rbx
+  mov eax, [r15+{Data.PROCESSOR_PARTS}]
+  xor edx, edx
+  test eax, eax
+  jz safepoint_short_back
+  xrstor64 [rsp]
+  jmp safepoint_back
+safepoint_short_back:
+  fxrstor64 [rsp]
+safepoint_back:
+  mov rsp, rbp
+{chr(10).join(f"  pop {name}" for name in reversed(_REGISTERS))}
+  popfq
+  ret {RED_ZONE}
+safepoint_leave:
+  mov rdi, r12
+  mov qword ptr [rdi+{Thread.TRAP}], {layout.PYTHON_EXCEPTION}
+  xor eax, eax
+  mov [rdi+{Thread.TRAP}+{Call.TRAP_PC - Call.TRAP}], rax
+  mov [rdi+{Thread.TRAP}+{Call.TRAP_SIGNAL - Call.TRAP}], rax
+  lea rcx, [rbp+{_RETURN + 8 + RED_ZONE}]
+  mov [rdi+{Thread.TRAP}+{Call.TRAP_STACK - Call.TRAP}], rcx
+  mov rcx, [rbp+{_PUSHED["r12"]}]
+  mov [rdi+{Thread.TRAP}+{Call.TRAP_CONTEXT - Call.TRAP}], rcx
+  jmp leave_by_trap
+
+# void kick(signal, siginfo, ucontext): a signal that says that something is asked for. Wasm code goes on at `safepoint`;
+# anything else looks by itself when it comes to wasm code; and the signal is sent again as long as nobody looked.
+.globl kick
+kick:
+  push rbx
+  push r12
+  push r13
+  mov ebx, edi
+  mov r12, rsi
+  mov r13, rdx
+  lea rax, [rip+blob_start+{DATA}]
+  mov rdi, [rax+{Data.THREAD_KEY}]
+  call [rax+{Data.GET_SPECIFIC}]
+  test rax, rax
+  jz kick_chain
+  cmp qword ptr [rax+{Thread.SIGNALS}], 0
+  je kick_chain
+  cmp dword ptr [rax+{Thread.INSIDE}], 0
+  je kick_done
+  lea rdx, [rip+blob_start+{DATA}]
+  mov rcx, [r13+{_UC_RIP}]
+  mov rax, rcx
+  sub rax, [rdx+{Data.CODE_START}]
+  cmp rax, [rdx+{Data.CODE_SIZE}]
+  jae kick_done
+  mov rax, [r13+{_UC_RSP}]
+  sub rax, {RED_ZONE + 8}
+  mov [rax], rcx
+  mov [r13+{_UC_RSP}], rax
+  lea rcx, [rip+safepoint]
+  mov [r13+{_UC_RIP}], rcx
+  jmp kick_done
+kick_chain:
+  # Nothing is asked for: it was somebody else's.
+  lea rcx, [rip+blob_start+{DATA}]
+  mov rax, [rcx+{Data.PREVIOUS}+rbx*8]
+  cmp rax, 1
+  jbe kick_done
+  mov edi, ebx
+  mov rsi, r12
+  mov rdx, r13
+  call rax
+kick_done:
+  pop r13
+  pop r12
+  pop rbx
+  ret
+
+# void python_signal(signal, siginfo, ucontext): CPython's handler, which notes the signal; then the main thread is to look.
+.globl python_signal
+python_signal:
+  push rbx
+  lea rbx, [rip+blob_start+{DATA}]
+  call [rbx+{Data.PYTHON_HANDLER}]
+  mov rax, [rbx+{Data.MAIN_THREAD}]
+  test rax, rax
+  jz python_signal_done
+  mov dword ptr [rax+{Thread.SIGNALS}], 1
+  cmp dword ptr [rax+{Thread.INSIDE}], 0
+  je python_signal_done
+  # The main thread's id is the process's.
+  mov edi, [rbx+{Data.PROCESS}]
+  mov esi, edi
+  mov edx, {KICK}
+  mov eax, {_SYS_TGKILL}
+  syscall
+python_signal_done:
+  pop rbx
+  ret
+
+# void measure_processor(): what XSAVE has to save here of x87, SSE, AVX and AVX-512, and how much room that takes.
+.globl measure_processor
+measure_processor:
+  push rbx
+  lea r8, [rip+blob_start+{DATA}]
+  mov qword ptr [r8+{Data.PROCESSOR_SIZE}], {512 + 64}
+  mov qword ptr [r8+{Data.PROCESSOR_PARTS}], 0
+  mov eax, 1
+  cpuid
+  bt ecx, 27
+  jnc measured
+  xor ecx, ecx
+  xgetbv
+  and eax, 0xE7
+  mov [r8+{Data.PROCESSOR_PARTS}], rax
+  mov eax, 0xD
+  xor ecx, ecx
+  cpuid
+  add ebx, 64
+  mov [r8+{Data.PROCESSOR_SIZE}], rbx
+measured:
+  pop rbx
+  ret
+"""
+
+
 ASSEMBLY: Final = f"""
 .intel_syntax noprefix
 .text
@@ -259,6 +455,10 @@ enter_taken:
   mov [r15+{Thread.STATE}], rax
   mov [r15+{Thread.ACTIVATION}], rsp
   ldmxcsr [rbx+{Data.CONTROL}]
+  mov dword ptr [r15+{Thread.INSIDE}], 1
+  cmp qword ptr [r15+{Thread.SIGNALS}], 0
+  jne enter_requested
+enter_on:
   mov r14, [r12+{Context.MEMORY}]
   mov rax, [r13+{Call.RECORD - Call.FRAME}]
   call [rax+{Record.CODE}]
@@ -269,6 +469,10 @@ enter_returned:
   movups [rcx+{Call.RESULT_VECTOR - Call.FRAME}], xmm1
   xor ebx, ebx
   jmp enter_leave
+enter_requested:
+  sub rsp, {RED_ZONE}
+  call safepoint
+  jmp enter_on
 enter_busy:
   mov qword ptr [r13+{Call.TRAP - Call.FRAME}], {layout.BUSY}
   mov qword ptr [r13+{Call.TRAP_PC - Call.FRAME}], 0
@@ -280,6 +484,7 @@ enter_trapped:
   mov ebx, 1
 enter_leave:
   mov r15, [rsp+{Activation.THREAD}]
+  mov dword ptr [r15+{Thread.INSIDE}], 0
   ldmxcsr [rsp+{Activation.CONTROL}]
   mov rax, [rsp+{Activation.PREVIOUS}]
   mov [r15+{Thread.ACTIVATION}], rax
@@ -375,6 +580,7 @@ call_host_here:
   # A nested call begins behind our operands.
   lea rcx, [r13+{TOP_SLACK}]
   mov [rdx+{Thread.TOP}], rcx
+  mov dword ptr [rdx+{Thread.INSIDE}], 0
   mov rdi, [rdx+{Thread.STATE}]
   lea rax, [rip+blob_start+{DATA}]
   call [rax+{Data.RESTORE_THREAD}]
@@ -406,11 +612,15 @@ call_host_answered:
   call [rax+{Data.SAVE_THREAD}]
   mov rdx, [r12+{Context.THREAD}]
   mov [rdx+{Thread.STATE}], rax
+  mov dword ptr [rdx+{Thread.INSIDE}], 1
   lea rax, [rip+blob_start+{DATA}]
   ldmxcsr [rax+{Data.CONTROL}]
   mov eax, ebx
   test eax, eax
   jnz call_host_special
+  cmp qword ptr [rdx+{Thread.SIGNALS}], 0
+  jne call_host_requested
+call_host_on:
   mov rax, [rsp+{Reply.PC}]
   mov rbx, [rbp-8]
   mov rsp, rbp
@@ -418,6 +628,10 @@ call_host_answered:
   # Python may have grown the memory.
   mov r14, [r12+{Context.MEMORY}]
   ret
+call_host_requested:
+  sub rsp, {RED_ZONE}
+  call safepoint
+  jmp call_host_on
 call_host_special:
   cmp eax, {layout.RESUME}
   je call_host_resume
@@ -626,6 +840,7 @@ fault_done:
   pop r12
   pop rbx
   ret
+{_INTERRUPTS}
 .globl blob_end
 blob_end:
 """
@@ -648,6 +863,9 @@ SYMBOLS: Final = (
     "copy32",
     "copy64",
     "fault",
+    "kick",
+    "python_signal",
+    "measure_processor",
     "blob_end",
 )
 """What the blob offers."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from wasmine.compiler.machine import amd64, faults, libc
 from wasmine.compiler.machine.code import CodeMemory
+from wasmine.compiler.machine.interrupts import Interrupts
 from wasmine.compiler.machine.layout import Call
 from wasmine.compiler.machine.lock import lock
 from wasmine.compiler.machine.threads import Threads
@@ -56,7 +57,7 @@ class NativeTrap(NamedTuple):
 class Glue:
     """The blob in code memory, the signal handlers and the threads; one per process (`load`).
 
-    `enter(frame)` calls wasm code as `layout.Call` says: 0, or 1 after a trap. Or it raises what Python code raised that
+    `enter(c_size_t(frame))` calls wasm code as `layout.Call` says: 0, or 1 after a trap. Or it raises what Python code raised that
     the wasm code had called. It releases the GIL while wasm code runs.
     """
 
@@ -76,12 +77,20 @@ class Glue:
         for offset, name in amd64.PYTHON_FUNCTIONS.items():
             self._set(offset, libc.python_function_address(name))
         self._set(amd64.Data.PROCESS, os.getpid())
-        os.register_at_fork(after_in_child=lambda: self._set(amd64.Data.PROCESS, os.getpid()))
-        # Called with the GIL, and errors of Python are looked for afterwards.
-        self.enter = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_size_t)(self.symbols["enter"])
+        ctypes.CFUNCTYPE(None)(self.symbols["measure_processor"])()
+        self.interrupts = Interrupts(self.symbols, self._set)
+        self.threads.attached = self.interrupts.attached
+        os.register_at_fork(after_in_child=self._forked)
+        # Called with the GIL, and errors of Python are looked for afterwards. Without a declared parameter, so that ctypes
+        # has nothing to convert: it would hide a RecursionError from there in an error of its own.
+        self.enter = ctypes.PYFUNCTYPE(ctypes.c_int)(self.symbols["enter"])
 
     def _set(self, offset: int, value: int) -> None:
         ctypes.c_uint64.from_address(self._data + offset).value = value
+
+    def _forked(self) -> None:
+        self._set(amd64.Data.PROCESS, os.getpid())
+        self.interrupts.forked()
 
     def install_faults(self) -> None:
         """Make faults in wasm code traps, now and after later calls of `faulthandler.enable`. OSError."""

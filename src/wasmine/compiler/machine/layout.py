@@ -56,6 +56,9 @@ class Thread:
     TOP: Final = 80  # where in the value stack the next call from Python may begin
     OWNED: Final = 88  # the VM context that the thread took last, 0 if it has none
     STATE: Final = 96  # the PyThreadState that was saved when the GIL was released
+    SIGNALS: Final = 104  # 4 bytes, not 0: Python may have signals to handle
+    STOP: Final = 108  # 4 bytes, not 0: the call is to end with Data.EXPIRED
+    INSIDE: Final = 112  # 4 bytes, 1 while wasm code runs, 0 while Python does
     SIZE: Final = 4096
 
 

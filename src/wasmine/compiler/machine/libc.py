@@ -124,6 +124,7 @@ def python_function_address(name: str) -> int:
 
 SA_SIGINFO: Final = 4
 SA_ONSTACK: Final = 0x0800_0000
+SA_RESTART: Final = 0x1000_0000
 SA_NODEFER: Final = 0x4000_0000
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import threading
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from wasmine.compiler.machine import libc
 from wasmine.compiler.machine.layout import Thread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 VALUE_STACK: Final = 64 << 20
 """Bytes of value stack for each thread. Only what is used takes memory."""
@@ -30,10 +33,11 @@ class ThreadBlock:
     """One block, used by one thread at a time and re-used when its thread is gone. Never unmapped: see `layout`.
 
     `values` is the address of the value stack and `view` its bytes. `top.value` is the address where the next call from
-    Python may begin, which must not be higher than `limit`.
+    Python may begin, which must not be higher than `limit`. `thread` is the identifier of its thread, 0 for none,
+    `watched` says that it is the main thread, and `signals`, `stop` and `inside` are the fields of the block.
     """
 
-    __slots__ = ("address", "limit", "top", "values", "view")
+    __slots__ = ("address", "inside", "limit", "signals", "stop", "thread", "top", "values", "view", "watched")
 
     def __init__(self) -> None:
         self.address = libc.map_memory(Thread.SIZE, libc.PROT_READ | libc.PROT_WRITE)
@@ -45,7 +49,12 @@ class ThreadBlock:
             self.values = libc.map_memory(size, libc.PROT_READ | libc.PROT_WRITE)
         self.limit = self.values + size - VALUES_SLACK
         self.view = memoryview((ctypes.c_ubyte * size).from_address(self.values)).cast("B")
+        self.thread = 0
+        self.watched = False
         self.top = ctypes.c_uint64.from_address(self.address + Thread.TOP)
+        self.signals = ctypes.c_uint32.from_address(self.address + Thread.SIGNALS)
+        self.stop = ctypes.c_uint32.from_address(self.address + Thread.STOP)
+        self.inside = ctypes.c_uint32.from_address(self.address + Thread.INSIDE)
 
     def attach(self, key: int) -> None:
         """Make the block the calling thread's."""
@@ -57,6 +66,9 @@ class ThreadBlock:
         self._set(Thread.STACK_LIMIT, low + size - usable + reserve)
         self._set(Thread.VALUES_LIMIT, self.limit)
         self.top.value = self.values
+        self.inside.value = self.signals.value = self.stop.value = 0
+        self.thread = threading.get_ident()
+        self.watched = threading.current_thread() is threading.main_thread()
         libc.set_thread_specific(key, self.address)
 
     def _set(self, offset: int, value: int) -> None:
@@ -70,6 +82,7 @@ class Threads:
         self.key = libc.new_thread_key()
         self._local = threading.local()
         self._free: list[ThreadBlock] = []  # appending and popping are atomic
+        self.attached: Callable[[ThreadBlock], None] = lambda block: None  # called when a thread has got its block
 
     def current(self) -> ThreadBlock:
         """The calling thread's block. OSError if a new one cannot be had."""
@@ -84,6 +97,7 @@ class Threads:
         except IndexError:
             block = ThreadBlock()
         block.attach(self.key)
+        self.attached(block)
         self._local.lease = _Lease(block, self._free, self.key)
         self._local.block = block
         return block
@@ -99,6 +113,7 @@ class _Lease:
         self._thread = threading.get_ident()
 
     def __del__(self) -> None:
+        self._block.thread = 0
         # The thread itself destroys its locals, usually: what it still does must not use the block any more.
         if threading.get_ident() == self._thread:
             libc.set_thread_specific(self._key, 0)

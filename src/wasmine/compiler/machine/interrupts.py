@@ -1,0 +1,140 @@
+"""`Interrupts`: machine code that runs is made to look for what Python wants of its thread.
+
+What is wanted stands in the thread's block, and a signal (`amd64.KICK`) sends wasm code to the safepoint, which runs
+Python's signal handlers or ends the call. The watchdog of `runtime.deadline` sends it again until the thread has looked;
+so nothing depends on where a thread is when it comes.
+
+That Python's signal handlers run while the main thread is in wasm code needs a handler in front of CPython's, which only
+notes the signal. `signal.signal` takes ours away whenever it is called; the watchdog puts it back while a call is active.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from typing import TYPE_CHECKING, Final
+
+from wasmine.compiler.machine import libc
+from wasmine.compiler.machine.amd64 import KICK, Data
+from wasmine.runtime.deadline import Expired, watchdog
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from wasmine.compiler.machine.threads import ThreadBlock
+
+_SIGNALS: Final = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, KICK})
+
+
+class Interrupts:
+    """The watchdog's `Stopper` for machine code. `blocks` are those of all threads that ran any."""
+
+    def __init__(self, symbols: Mapping[str, int], set_data: Callable[[int, int], None]) -> None:
+        self._kick = symbols["kick"]
+        self._python_signal = symbols["python_signal"]
+        self._set_data = set_data
+        self._python_handler = 0
+        self._blocks: list[ThreadBlock] = []
+        self._main: ThreadBlock | None = None
+        self._largest = 0
+        set_data(Data.EXPIRED, id(Expired))
+        watchdog.stoppers.append(self)
+
+    def attached(self, block: ThreadBlock) -> None:
+        """The calling thread has a block from now on."""
+        if block not in self._blocks:
+            self._blocks.append(block)
+        if block.watched:
+            self._main = block
+            self._set_data(Data.MAIN_THREAD, block.address)
+            self._learn_handler()
+        self._install_kick()
+
+    def forked(self) -> None:
+        """This is a new process, with one thread: its main thread now."""
+        here = threading.get_ident()
+        for block in self._blocks:
+            block.watched = block.thread == here
+            if not block.watched:
+                block.thread = 0
+        self._main = next((block for block in self._blocks if block.watched), None)
+        self._set_data(Data.MAIN_THREAD, self._main.address if self._main is not None else 0)
+        if self.watch():
+            watchdog.wake()
+
+    def frame_of(self, size: int) -> None:
+        """There is a function whose frame in the value stack has this size."""
+        if size > self._largest:
+            self._largest = size
+            self._set_data(Data.LARGEST_FRAME, size)
+
+    # ------------------------------------------------------------------------------------------------ the watchdog's
+
+    def stop(self, thread: int) -> None:
+        """Make the wasm code that a thread runs raise `Expired`."""
+        for block in self._blocks:
+            if block.thread == thread:
+                block.stop.value = 1
+                self._send(block)
+
+    def release(self, thread: int) -> None:
+        """Take that back."""
+        for block in self._blocks:
+            if block.thread == thread:
+                block.stop.value = 0
+
+    def watch(self) -> bool:
+        """See to the signals of Python while the main thread is in a call of wasm."""
+        block = self._main
+        if block is None or block.top.value == block.values:
+            return False
+        if self._hook():
+            block.signals.value = 1  # one may have come before
+        if block.signals.value:
+            self._send(block)
+        return True
+
+    # ------------------------------------------------------------------------------------------------ signals
+
+    def _send(self, block: ThreadBlock) -> None:
+        if block.inside.value:
+            self._install_kick()
+            signal.pthread_kill(block.thread, KICK)
+
+    def _install_kick(self) -> None:
+        action = libc.signal_action(KICK)
+        if action.handler != self._kick:
+            self._set_data(Data.PREVIOUS + 8 * KICK, action.handler)  # before ours can be called
+            _install(KICK, action, self._kick, libc.SA_SIGINFO | libc.SA_ONSTACK | libc.SA_RESTART)
+
+    def _learn_handler(self) -> None:
+        """Find out the address of CPython's handler. It is the same for all signals."""
+        if self._python_handler:
+            return
+        before = signal.getsignal(KICK)
+        try:
+            signal.signal(KICK, lambda *_: None)
+            self._python_handler = libc.signal_action(KICK).handler
+            if before is not None:
+                signal.signal(KICK, before)
+        except ValueError:  # this is not the main interpreter: it has no signals to handle
+            return
+        self._set_data(Data.PYTHON_HANDLER, self._python_handler)
+
+    def _hook(self) -> bool:
+        """Put ours in front of CPython's handler wherever that is; whether there was any."""
+        found = False
+        if self._python_handler:
+            for number in _SIGNALS:
+                if callable(signal.getsignal(number)):
+                    action = libc.signal_action(number)
+                    if action.handler == self._python_handler:
+                        _install(number, action, self._python_signal, action.flags | libc.SA_SIGINFO | libc.SA_ONSTACK)
+                        found = True
+        return found
+
+
+def _install(number: int, action: libc.SignalAction, handler: int, flags: int) -> None:
+    action.handler = handler
+    action.flags = flags
+    libc.set_signal_action(number, action)
