@@ -194,7 +194,8 @@ def binary(state: State, name: str) -> Handler:
                     push((PENDING, result, use.constant, x[2], 0, value, own, False, 0))
                     return
             elif kind == PENDING:
-                if value.folds and y[1] == letter and use.loaded is not None:
+                # Not what `i64.extend_i32_u` has made of an i32.load: that reads 4 bytes.
+                if value.folds and value.result == y[1] == letter and use.loaded is not None:
                     push((PENDING, result, use.loaded, x[2], y[3], y[5], own, y[6], y[8]))
                     return
             elif use.slot is not None and value < state.operands:
