@@ -8,8 +8,9 @@ raises Python's own `TypeError`, `ValueError`, `OverflowError` or `IndexError`.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from wasmine.record import record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -102,7 +103,7 @@ class TrapKind(enum.Enum):
     HOST = "host trap"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Frame:
     """One frame of a wasm call stack, innermost first in `Trap.frames`.
 

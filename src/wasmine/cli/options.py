@@ -6,10 +6,10 @@ none, or after `--`: what follows a program's name belongs to the program.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from wasmine.errors import WasmineError
+from wasmine.record import field, record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,7 +27,7 @@ class CommandError(WasmineError):
     """A command cannot do its work; the message is complete. The exit code is 1."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Flag:
     """One flag. `value` names its value in the help, "" for a switch; `convert` makes of it what the command gets.
 
@@ -42,7 +42,7 @@ class Flag:
     choices: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Command:
     """A command. `operands` describes what follows the flags; `passes_on`: all of it after the first is not ours."""
 
@@ -55,7 +55,7 @@ class Command:
     notes: str = ""
 
 
-@dataclass(slots=True)
+@record(frozen=False)
 class Arguments:
     """What a command was called with: `arguments["--flag"]`, and the operands."""
 

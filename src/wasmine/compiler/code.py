@@ -19,10 +19,10 @@ Code calls a record's function directly where the record's context equals r12, a
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from wasmine.compiler.machine.layout import trap_number as trap_number
+from wasmine.record import field, record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -105,7 +105,7 @@ class Region(NamedTuple):
     parent: int | None
 
 
-@dataclass(slots=True)
+@record(frozen=False)
 class FunctionCode:
     """The code of one function.
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from wasmine.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Features:
     """Which features a module may use; everything is on by default. `Features(gc=False)` switches one off.
 
@@ -59,7 +58,7 @@ class Features:
     @classmethod
     def names(cls) -> tuple[str, ...]:
         """Every field's name, in the order in which features came."""
-        return tuple(field.name for field in fields(cls))
+        return cls.__match_args__
 
     def enable(self, *names: str) -> Features:
         """A copy with these features on."""
@@ -74,8 +73,7 @@ class Features:
         unknown = [name for name in fixed if name not in self.names()]
         if unknown:
             raise ValueError(f"unknown feature {unknown[0]!r}: expected one of {', '.join(self.names())}")
-        changes: dict[str, Any] = dict.fromkeys(fixed, value)
-        return replace(self, **changes)
+        return Features(**{name: value if name in fixed else getattr(self, name) for name in self.names()})
 
     def __str__(self) -> str:
         return "|".join(name.replace("_", "-") for name in self.names() if getattr(self, name))

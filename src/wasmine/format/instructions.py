@@ -27,8 +27,9 @@ Source: the WebAssembly 3.0 specification, appendix "Index of Instructions", and
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final, NamedTuple
+
+from wasmine.record import record
 
 _TABLE: Final = """
 00      unreachable                                             *
@@ -629,7 +630,7 @@ class Immediate(NamedTuple):
     bound: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Instruction:
     """One row of the table.
 

@@ -8,8 +8,9 @@ reader and the text parser both make a `ModuleSyntax`, and the writer and the pr
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
+
+from wasmine.record import field, record
 
 if TYPE_CHECKING:
     from wasmine.format.types import (
@@ -61,7 +62,7 @@ ORDER = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Expression:
     """Instructions in the binary format, the final `end` included. `offset` is where `code` starts in the binary."""
 
@@ -69,21 +70,21 @@ class Expression:
     offset: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Import:
     module: str
     name: str
     type: ExternSyntax
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Export:
     name: str
     kind: Kind
     index: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Table:
     """A table; `init` is the initial value of its elements, None for null."""
 
@@ -91,13 +92,13 @@ class Table:
     init: Expression | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Global:
     type: GlobalType
     init: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Active:
     """The mode of a segment that instantiation copies to `offset` of a table or memory (`index`)."""
 
@@ -112,7 +113,7 @@ class Mode(enum.Enum):
     DECLARATIVE = "declarative"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ElementSegment:
     """References for tables. `items` are function indices (`ref.func`, the compact form) or expressions, all alike."""
 
@@ -121,7 +122,7 @@ class ElementSegment:
     mode: Active | Mode
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class DataSegment:
     """Bytes for memories; never declarative."""
 
@@ -129,7 +130,7 @@ class DataSegment:
     mode: Active | Mode
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Code:
     """The body of a defined function. `locals` are (count, type) runs without the parameters, as in the binary."""
 
@@ -137,7 +138,7 @@ class Code:
     body: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CustomSection:
     """`after` is the section that it follows, None at the start of the module; `offset` is where `data` starts."""
 
@@ -151,7 +152,7 @@ NameMap: TypeAlias = dict[int, str]
 IndirectNameMap: TypeAlias = dict[int, dict[int, str]]
 
 
-@dataclass(slots=True)
+@record(frozen=False)
 class Names:
     """The name section: names for people, by index. `locals` and `labels` go by function, `fields` by type."""
 
@@ -169,7 +170,7 @@ class Names:
     tags: NameMap = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ModuleSyntax:
     """A whole module. Index spaces start with the imports of their kind; the tuples here hold what the module defines.
 

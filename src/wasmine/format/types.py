@@ -12,8 +12,9 @@ from __future__ import annotations
 import enum
 import threading
 import weakref
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from wasmine.record import record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -165,7 +166,7 @@ def _sequence(types: Sequence[ValueType]) -> str:
     return f"[{' '.join(map(str, types))}]"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FuncType:
     """A function type: parameters to results."""
 
@@ -176,7 +177,7 @@ class FuncType:
         return f"{_sequence(self.params)} -> {_sequence(self.results)}"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FieldType:
     """The type of a struct field or of an array's elements."""
 
@@ -187,7 +188,7 @@ class FieldType:
         return f"(mut {self.storage})" if self.mutable else str(self.storage)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class StructType:
     fields: tuple[FieldType, ...] = ()
 
@@ -195,7 +196,7 @@ class StructType:
         return f"(struct {' '.join(f'(field {field})' for field in self.fields)})"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ArrayType:
     field: FieldType
 
@@ -206,7 +207,7 @@ class ArrayType:
 CompositeType: TypeAlias = FuncType | StructType | ArrayType
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SubType:
     """A type definition in the syntax: a composite type, its declared supertypes (indices) and whether it is final."""
 
@@ -276,7 +277,7 @@ def _describe(composite: CompositeType) -> str:
             return f"(array {held(field)})"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Recursive:
     """In a canonical key: the member of the group itself at this position."""
 
@@ -447,7 +448,7 @@ def composite_matches(sub: CompositeType, sup: CompositeType) -> bool:
     return False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Limits:
     """The size of a table (elements) or memory (pages): at least `minimum`, at most `maximum` (None: no bound)."""
 
@@ -458,7 +459,7 @@ class Limits:
         return f"{self.minimum}" if self.maximum is None else f"{self.minimum} {self.maximum}"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TableType:
     """`address` is I32, or I64 for a 64-bit table."""
 
@@ -470,7 +471,7 @@ class TableType:
         return f"{'i64 ' if self.address is I64 else ''}{self.limits} {self.element}"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class MemoryType:
     """`address` is I32, or I64 for a 64-bit memory; `page_size_log2` is 16 but for custom page sizes (0)."""
 
@@ -489,7 +490,7 @@ class MemoryType:
         return f"{'i64 ' if self.address is I64 else ''}{self.limits}{' shared' if self.shared else ''}{pages}"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class GlobalType:
     value: ValueType
     mutable: bool = False
@@ -498,14 +499,14 @@ class GlobalType:
         return f"(mut {self.value})" if self.mutable else str(self.value)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FuncIndex:
     """An import's or export's kind "function" in the syntax: its type is the module's type `type`."""
 
     type: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TagIndex:
     """A tag in the syntax: its type is the module's function type `type`."""
 
@@ -528,7 +529,7 @@ class Kind(enum.IntEnum):
         return self.name.lower()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TagType:
     """The closed type of a tag: what its exceptions carry are the function type's parameters."""
 

@@ -12,7 +12,6 @@ import linecache
 import re
 import threading
 import weakref
-from dataclasses import dataclass
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,6 +23,7 @@ from wasmine.interpreter.lowering import Lowering
 from wasmine.interpreter.namespace import HELPERS
 from wasmine.interpreter.storage import InterpreterMemory
 from wasmine.interpreter.tail import trampoline
+from wasmine.record import record
 from wasmine.runtime.function import Function
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ _SERIALS: Final = itertools.count(1)
 _NOTE: Final = re.compile(r"  # 0x([0-9a-f]+)$")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CompiledFunction:
     """A code object, the names that it needs in its namespace, and whether it may return a `Tail`."""
 

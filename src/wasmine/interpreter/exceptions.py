@@ -7,12 +7,12 @@ clauses stand behind the Python `try`, so that what they throw has nothing to do
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from wasmine.format.types import FuncType
 from wasmine.interpreter.bounds import without
 from wasmine.interpreter.statements import Block, If, Jump, Label, Leave, Try
+from wasmine.record import record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from wasmine.interpreter.statements import Body
 
 
-@dataclass(slots=True)
+@record(frozen=False)
 class Clauses:
     """A `try` in the works: its number in the function, and the body behind it that the next clause goes to."""
 

@@ -10,7 +10,6 @@ The instructions are in the modules of their families, which each give a table o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from wasmine.format.instructions import INSTRUCTIONS, SLOTS
@@ -34,6 +33,7 @@ from wasmine.interpreter.operand import (
 )
 from wasmine.interpreter.statements import If, Jump, Label, Leave, Loop
 from wasmine.interpreter.structure import Printer, Unstructured
+from wasmine.record import record
 from wasmine.validation import walk_function
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ _ZEROS: Final[dict[ValueType, str]] = {I32: "0", I64: "0", F32: "0.0", F64: "0.0
 _WIDTHS: Final[dict[ValueType, Width]] = {I32: W32, I64: W64}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Lowered:
     """A function as Python source: one `def` named `f`.
 

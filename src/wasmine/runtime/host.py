@@ -9,11 +9,11 @@ against it.
 from __future__ import annotations
 
 import inspect
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, Union, cast, get_args, get_origin
 
 from wasmine.errors import LinkError, WasmineError
 from wasmine.format.types import EXTERNREF, F32, F64, FUNCREF, I32, I64, V128, FuncType, NumberType, RefType, func_type
+from wasmine.record import record
 from wasmine.runtime.function import Function
 from wasmine.runtime.memory import Memory
 from wasmine.runtime.values import signature
@@ -83,7 +83,7 @@ class Caller:
         return f"<caller {self.instance!r}>"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class HostCallable:
     """A Python callable that was fitted to a function type. `wants_caller`: its first argument is a `Caller`."""
 

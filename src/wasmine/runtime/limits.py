@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from wasmine.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Limits:
     """What a guest may take at most; None is no limit of the host's.
 
@@ -25,15 +25,15 @@ class Limits:
     instances: int | None = None
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
+        for name in self.__match_args__:
+            value = getattr(self, name)
             if value is None:
                 continue
-            wanted = (int, float) if field.name == "timeout" else int
+            wanted = (int, float) if name == "timeout" else int
             if isinstance(value, bool) or not isinstance(value, wanted):
-                raise TypeError(f"the limit {field.name} must be a number, found {value!r}")
+                raise TypeError(f"the limit {name} must be a number, found {value!r}")
             if not value >= 0:
-                raise ValueError(f"the limit {field.name} must not be negative, found {value!r}")
+                raise ValueError(f"the limit {name} must not be negative, found {value!r}")
 
     @classmethod
     def merged(cls, given: Limits | None, default: Limits) -> Limits:
@@ -41,7 +41,7 @@ class Limits:
         if given is None:
             return default
         values = {}
-        for field in fields(cls):
-            value = getattr(given, field.name)
-            values[field.name] = getattr(default, field.name) if value is None else value
+        for name in cls.__match_args__:
+            value = getattr(given, name)
+            values[name] = getattr(default, name) if value is None else value
         return cls(**values)

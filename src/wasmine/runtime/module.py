@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeAlias, cast
@@ -12,6 +11,7 @@ from wasmine.errors import DecodeError
 from wasmine.format.features import Features
 from wasmine.format.module import Active, Expression, ModuleSyntax, Names
 from wasmine.format.types import FuncIndex, FuncType, GlobalType, Kind, MemoryType, TableType, TagIndex, TagType
+from wasmine.record import record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,7 +29,7 @@ Evaluator: TypeAlias = "Callable[[Instance], Any]"
 _MAGIC = b"\0asm"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ImportType:
     """One import: the two names and the closed type."""
 

@@ -6,12 +6,12 @@ each instruction ends, and once over the code before the instruction at fault, t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from operator import length_hint
 from typing import TYPE_CHECKING, Any, Final
 
 from wasmine.format.instructions import BY_OPCODE, SLOTS
 from wasmine.format.types import F32, F64, I32, I64, V128
+from wasmine.record import record
 from wasmine.validation import closing, immediates
 from wasmine.validation.faults import Fault, Invalid, Malformed, Mismatch
 from wasmine.validation.operands import Polymorphic, type_list
@@ -33,7 +33,7 @@ _LETTERS: Final = {"i": I32, "I": I64, "f": F32, "F": F64, "v": V128}
 _SPACES: Final = {"local": "local", "global": "global", "func": "function", "label": "label"}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Attempt:
     """A walk (one that takes handlers) that failed, ready to be repeated."""
 
@@ -45,7 +45,7 @@ class Attempt:
     visible: int = 0
 
 
-@dataclass(slots=True)
+@record(frozen=False)
 class _Scene:
     """The instruction at fault, its immediates (and what follows), and the walk's variables before it."""
 

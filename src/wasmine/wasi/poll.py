@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from wasmine.record import record
 from wasmine.wasi.clocks import SECOND
 from wasmine.wasi.errno import Errno, WasiError, from_os_error
 from wasmine.wasi.layout import (
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 MOST_SUBSCRIPTIONS = 1 << 16
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Layout:
     """How subscriptions lie in memory: the size of one, and what a clock's consists of."""
 
@@ -41,7 +41,7 @@ class Layout:
 PREVIEW1 = Layout()
 
 
-@dataclass(slots=True)
+@record(frozen=False)
 class Subscription:
     """One thing waited for. `due` is the time left for a clock, in nanoseconds; `fileno` what the host can wait on.
 

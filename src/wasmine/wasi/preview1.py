@@ -5,10 +5,10 @@ Types, host-call logs and the import namespace all come from this one table.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from wasmine.format.types import I32, I64
+from wasmine.record import record
 from wasmine.wasi import files, paths, poll, process, sockets
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _WIDTHS: dict[str, tuple[ValueType, ...]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Parameter:
     """One parameter as the specification names it."""
 
@@ -46,7 +46,7 @@ class Parameter:
         return self.meaning.startswith("out:")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class WasiFunction:
     """One function. `group` is for logs; `body(system, memory, *arguments)` raises `WasiError` or returns None."""
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from wasmine.errors import Exit, LinkError, WasmineError
 from wasmine.format.types import FuncType
+from wasmine.record import record
 from wasmine.runtime.deadline import within
 from wasmine.runtime.module import Module
 from wasmine.runtime.runtime import Runtime
@@ -33,7 +33,7 @@ STDOUT = -2
 DEVNULL = -3
 
 
-@dataclass(slots=True)
+@record(frozen=False)
 class CompletedProgram:
     """A program that ended. `stdout` and `stderr` are what was captured (bytes, or text), else None."""
 

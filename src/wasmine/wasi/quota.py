@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from wasmine.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Quota:
     """What a WASI guest may use. None is no limit.
 
@@ -19,7 +19,7 @@ class Quota:
     file_bytes: int | None = None
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
+        for name in self.__match_args__:
+            value = getattr(self, name)
             if value is not None and value < 0:
-                raise ValueError(f"{field.name} must not be negative: {value}")
+                raise ValueError(f"{name} must not be negative: {value}")

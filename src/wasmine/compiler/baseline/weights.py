@@ -8,10 +8,10 @@ the scan start over as a visitor of the typed walk, so what it leaves out is a m
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from wasmine.format.instructions import BY_NAME, INSTRUCTIONS, SLOTS
+from wasmine.record import record
 from wasmine.validation.walk import walk_function
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ _CALLS: Final = (
 _TOKENS: Final = rb"|".join((rb"[\x20-\x22]" + _N, rb"[\x02-\x04]" + _N, rb"\x0b", *_CALLS, rb"."))
 
 
-@dataclass(slots=True)
+@record(frozen=False)
 class Weights:
     """What the scan found. `locals` has an entry for every local that is used."""
 

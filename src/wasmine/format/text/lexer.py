@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
@@ -21,6 +20,7 @@ from wasmine.format.instructions import BY_NAME
 from wasmine.format.text import literals
 from wasmine.format.text.literals import shortened
 from wasmine.format.types import SHORTHANDS
+from wasmine.record import record
 
 # Every loop is possessive: nothing is scanned more than a few times, so no input makes the search slow.
 _IDCHARS: Final = r"[!#-'*+\-./0-9:<=>?@A-Z\\^_`a-z|~]++"
@@ -65,7 +65,7 @@ _RESERVED: Final = frozenset(",;[]{}")
 ANNOTATIONS: Final = frozenset({"custom", "name", "metadata.code.branch_hint"})
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Annotation:
     """`(@name tokens...)`, one of `ANNOTATIONS`. `offset` is where it stands in the text."""
 

@@ -11,10 +11,10 @@ import math
 import re
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from wasmine.errors import DecodeError
+from wasmine.record import record
 
 # The lexical grammar, as regular expressions without groups. The loops are possessive, so that matching is linear.
 _DIGITS: Final = "[0-9]++(?:_[0-9]++)*+"
@@ -73,7 +73,7 @@ def shortened(token: str) -> str:
     return token if len(token) <= 60 else f"{token[:57]}..."
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FloatFormat:
     """A binary interchange format of IEEE 754: `precision` counts the implicit bit of the significand."""
 

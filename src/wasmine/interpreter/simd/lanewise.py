@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 import sys
-from dataclasses import dataclass
 from math import sqrt
 from struct import Struct
 from typing import TYPE_CHECKING, Any, Final
@@ -27,12 +26,13 @@ from wasmine.interpreter.bits import (
     i32_trunc_sat_s,
     i32_trunc_sat_u,
 )
+from wasmine.record import record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Row:
     """One instruction.
 

@@ -6,13 +6,14 @@ A template is a Python expression in the operands `a`, `b`, `c` in which words i
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
+
+from wasmine.record import record
 
 ALL: Final = (1 << 128) - 1
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Shape:
     """Lanes of `width` bits; lane 0 is the lowest."""
 

@@ -16,8 +16,9 @@ import enum
 import errno
 import os
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from wasmine.record import record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from wasmine.wasi.layout import Filetype
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Stat:
     """What is known of a file. Times are nanoseconds since 1970; `device` and `inode` together identify it."""
 
@@ -40,7 +41,7 @@ class Stat:
     changed: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Entry:
     """One name in a directory."""
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import errno
 import itertools
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
+from wasmine.record import record
 from wasmine.wasi.filesystem.interface import Directory, Entry, File, FileSystem, Open, Stat, fail
 from wasmine.wasi.layout import Filetype
 
@@ -18,7 +18,7 @@ DEFAULT_CAPACITY = 256 << 20
 ENTRY_COST = 256  # bytes that a file, directory or link costs besides its content: guests must not make them for free
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Symlink:
     """A symbolic link in the dict of a file system."""
 

@@ -6,9 +6,9 @@ It is the file system in memory whose nodes are made when they are first looked 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from wasmine.record import field, record
 from wasmine.wasi.filesystem.interface import Directory, Entry, File, FileSystem, Open
 from wasmine.wasi.filesystem.memory import (
     DEFAULT_CAPACITY,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 Route = tuple[str, ...]  # the names from the root of the base
 
 
-@dataclass(slots=True)
+@record(frozen=False)
 class Diff:
     """What a guest changed, by path. A directory that was made has the content None; a removed one stands for all in it."""
 
