@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 import struct
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
@@ -124,15 +125,31 @@ def test_functions_look_like_functions(runtime: Runtime) -> None:
         _ = exports.mux
 
 
-def test_gc_values_can_be_read_from_python(runtime: Runtime) -> None:
-    exports = runtime.instantiate(
-        """(module (type $p (struct (field i8) (field (mut f64)) (field (ref null $p)))) (type $a (array i32))
+GC_MODULE = """(module (type $p (struct (field i8) (field (mut f64)) (field (ref null $p)))) (type $a (array i32))
         (func (export "struct") (result anyref) (struct.new $p (i32.const 255) (f64.const 1.5) (ref.null $p)))
         (func (export "array") (result (ref $a)) (array.new_fixed $a 2 (i32.const 7) (i32.const -8)))
         (func (export "i31") (param i31ref) (result i31ref) (local.get 0)))"""
-    ).exports
+
+
+@pytest.fixture
+def interpreter() -> Iterator[Runtime]:
+    """A runtime of the engine that has GC objects."""
+    with Runtime("interpreter") as runtime:
+        yield runtime
+
+
+def test_gc_values_can_be_read_from_python(interpreter: Runtime) -> None:
+    exports = interpreter.instantiate(GC_MODULE).exports
     assert list(exports.struct()) == [-1, 1.5, None]
     assert list(exports.array()) == [7, -8]
     assert exports.i31(-5) == -5
     with pytest.raises(OverflowError):
         exports.i31(1 << 31)
+
+
+def test_the_compiler_refuses_modules_with_gc_objects_and_auto_takes_the_interpreter(compiler: str) -> None:
+    with Runtime(compiler) as runtime, pytest.raises(wasmine.UnsupportedFeature, match="gc"):
+        runtime.instantiate(GC_MODULE)
+    with Runtime() as runtime:
+        assert runtime.instantiate(GC_MODULE).exports.i31(7) == 7
+        assert runtime.engine.name == "interpreter"
