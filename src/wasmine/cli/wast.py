@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wasmine.cli.options import Arguments, Command, CommandError, Flag, UsageError
-from wasmine.runtime.runtime import BOUNDS, ENGINES
+from wasmine.runtime.runtime import BOUNDS, ENGINES, Bounds, EngineName
 
 
 def execute(arguments: Arguments) -> int:
@@ -13,7 +13,8 @@ def execute(arguments: Arguments) -> int:
 
     try:
         # Not "auto": that is settled by the first module of a script, and a later one may have GC objects.
-        engine, bounds = arguments["--engine"] or "interpreter", arguments["--bounds"] or "auto"
+        engine: EngineName = arguments["--engine"] or "interpreter"
+        bounds: Bounds = arguments["--bounds"] or "auto"
         return main(arguments.operands, engine, bounds=bounds)
     except OSError as error:
         raise CommandError(f"error reading script: {error.strerror or error}: {error.filename!r}") from None
