@@ -153,10 +153,11 @@ def _decimal_float(text: str, form: FloatFormat) -> int:
         return form.infinity
     if form is F64_FORMAT or not nearest:
         return int.from_bytes(struct.pack("<d", nearest), "little")
-    # Rounding twice goes wrong only where the f64 is between two f32: then it matters on which side the number itself is.
+    # Rounding twice goes wrong only where the f64 is in the middle of two f32: then it matters on which side the number
+    # itself is.
     below, above = (_narrowed(math.nextafter(nearest, towards)) for towards in (-math.inf, math.inf))
-    if below == above:
-        return above
+    if (_widened(below) + _widened(above)) / 2 != nearest:
+        return _narrowed(nearest)
     from decimal import Decimal  # rarely needed, and not cheap to import
 
     exact, rounded = Decimal(text), Decimal(nearest)
@@ -169,6 +170,14 @@ def _narrowed(value: float) -> int:
         return int.from_bytes(struct.pack("<f", value), "little")
     except OverflowError:
         return F32_FORMAT.infinity
+
+
+def _widened(pattern: int) -> float:
+    """The value of an f32's bit pattern; that of infinity is what would come next if there were no limit."""
+    if pattern == F32_FORMAT.infinity:
+        return 2.0**128
+    value: float = struct.unpack("<f", pattern.to_bytes(4, "little"))[0]
+    return value
 
 
 Number: TypeAlias = Callable[[str, int], int | None]
