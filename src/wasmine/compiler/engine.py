@@ -110,9 +110,7 @@ class CompilerEngine(Engine):
                 missing[0], f'the compiler engine lacks the feature "{missing[0]}": use the interpreter for this module'
             )
         self.glue.install_faults()  # others may have put their handlers in front since
-        code = NativeCode(self, instance, self._module_code(instance.module))
-        self.instances[code.address] = code
-        return code
+        return NativeCode(self, instance, self._module_code(instance.module))
 
     @staticmethod
     def missing_features(module: Module) -> list[str]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class _Cell(ctypes.c_ubyte * 16):  # type: ignore[misc]
-    """A cell. A subclass, so that an object over a cell elsewhere can hold what it lies in."""
+    """A cell."""
 
 
 class NativeGlobal(Global):
@@ -30,12 +30,11 @@ class NativeGlobal(Global):
         self._view = memoryview(self._cell).cast("B")
         self.set(value)
 
-    def move(self, address: int, owner: object) -> None:
-        """Live at another address from now on, in memory that lives as long as `owner`."""
+    def move(self, context: ctypes.Array[ctypes.c_ubyte], offset: int) -> None:
+        """Live at an offset in the memory of a VM context from now on, and keep that alive."""
         value = self._view
-        self._cell = _Cell.from_address(address)
-        self._cell.owner = owner
-        self.address = address
+        self._cell = _Cell.from_buffer(context, offset)
+        self.address = ctypes.addressof(self._cell)
         self._view = memoryview(self._cell).cast("B")
         self._view[:] = value
 

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 from wasmine.compiler.function import NativeFunction
 from wasmine.compiler.globals import NativeGlobal
 from wasmine.compiler.machine.layout import Context, Record
-from wasmine.compiler.memory import NativeMemory
+from wasmine.compiler.memory import NativeMemory, Pair
 from wasmine.compiler.module import CONTEXT_ALIGNMENT
 from wasmine.compiler.table import NativeTable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from wasmine.compiler.engine import CompilerEngine
     from wasmine.compiler.module import ModuleCode
     from wasmine.interpreter.atomics import Monitor
@@ -26,19 +28,21 @@ class NativeCode:
     """
 
     def __init__(self, engine: CompilerEngine, instance: Instance, module: ModuleCode) -> None:
+        self._attached: list[tuple[NativeMemory | NativeTable, Pair]] = []
         self.engine = engine
         self.instance = instance
         self.module = module
         self._buffer = module.buffer_type()
-        self.address = (ctypes.addressof(self._buffer) + CONTEXT_ALIGNMENT - 1) & -CONTEXT_ALIGNMENT
-        self._attached: list[tuple[NativeMemory | NativeTable, int]] = []
+        start = ctypes.addressof(self._buffer)
+        self.address = (start + CONTEXT_ALIGNMENT - 1) & -CONTEXT_ALIGNMENT
+        self._shift = self.address - start
         self._waiting: dict[int, int] = {}  # records that still lead to a stub, by function
         ctypes.memmove(self.address, module.initial, len(module.initial))
         self._set(Context.CALL_HOST, engine.services.callable_address)
 
     def __del__(self) -> None:
-        for shared, field in self._attached:
-            shared.detach(field)
+        for shared, pair in self._attached:
+            shared.detach(pair)
 
     def _set(self, offset: int, value: int) -> None:
         ctypes.c_uint64.from_address(self.address + offset).value = value
@@ -46,23 +50,25 @@ class NativeCode:
     def complete(self) -> None:
         """The instance is complete: point the context at what it consists of."""
         layout, instance = self.module.layout, self.instance
-        pairs = [
-            *zip(layout.memories, instance.memories, strict=True),
-            *zip(layout.tables, instance.tables, strict=True),
-        ]
-        for offset, shared in pairs:
-            assert isinstance(shared, NativeMemory | NativeTable)
-            shared.attach(self.address + offset)
-            self._attached.append((shared, self.address + offset))
+        self._attach(layout.memories, instance.memories)
+        self._attach(layout.tables, instance.tables)
         imported = instance.module.context.imported_globals
         for index, (offset, variable) in enumerate(zip(layout.globals, instance.globals, strict=True)):
             assert isinstance(variable, NativeGlobal)
             if index < imported:
                 self._set(offset, variable.address)
             else:
-                variable.move(self.address + offset, self._buffer)
+                variable.move(self._buffer, self._shift + offset)
         for index in range(instance.module.context.imported_functions):
             self._set(layout.records[index], self.engine.references.record(instance.function(index)))
+        self.engine.instances[self.address] = self
+
+    def _attach(self, offsets: Iterable[int], members: Iterable[object]) -> None:
+        for offset, shared in zip(offsets, members, strict=True):
+            assert isinstance(shared, NativeMemory | NativeTable)
+            pair = Pair.from_buffer(self._buffer, self._shift + offset)
+            self._attached.append((shared, pair))
+            shared.attach(pair)
 
     def function(self, index: int) -> NativeFunction:
         """A new function reference of a defined function."""

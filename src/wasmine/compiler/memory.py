@@ -28,7 +28,7 @@ class Pair(ctypes.c_uint64 * 2):  # type: ignore[misc]
 
 
 class NativeMemory(Memory):
-    """A memory whose base never moves. `fields` are the addresses of (base, length) pairs in VM contexts that use it."""
+    """A memory whose base never moves. `fields` are the (base, length) pairs in VM contexts that use it."""
 
     __slots__ = ("_committed", "_length", "_mapping", "_monitor", "_view", "base", "fields", "guarded")
 
@@ -42,7 +42,7 @@ class NativeMemory(Memory):
         self._view: memoryview | None = None
         self._committed = 0
         self._length = 0
-        self.fields: set[int] = set()
+        self.fields: dict[int, Pair] = {}  # by address
         if not self._commit(size):
             raise MemoryError(f"cannot allocate a memory of {size} bytes")
         self._length = size
@@ -88,24 +88,23 @@ class NativeMemory(Memory):
                 self._mapping.use(self._committed, end)
             except OSError:
                 return False
-            self._committed = end
+            self._committed = max(self._committed, end)
         return True
 
-    def attach(self, field: int) -> None:
-        """Keep the (base, length) pair at this address up to date from now on."""
+    def attach(self, pair: Pair) -> None:
+        """Keep a pair up to date from now on."""
         with lock:
-            self.fields.add(field)
-            self._publish(field)
+            self.fields[ctypes.addressof(pair)] = pair
+            self._publish()
 
-    def detach(self, field: int) -> None:
-        """The pair at this address is about to go."""
-        with lock:
-            self.fields.discard(field)
+    def detach(self, pair: Pair) -> None:
+        """The pair is about to go."""
+        self.fields.pop(ctypes.addressof(pair), None)
 
-    def _publish(self, field: int) -> None:
-        pair = Pair.from_address(field)
-        pair[0] = self.base
-        pair[1] = self._length
+    def _publish(self) -> None:
+        for pair in list(self.fields.values()):
+            pair[0] = self.base
+            pair[1] = self._length
 
     @property
     def byte_length(self) -> int:
@@ -114,12 +113,15 @@ class NativeMemory(Memory):
     def extend(self, delta: int) -> int:
         with lock:
             log2 = self.type.page_size_log2
-            old = self._length >> log2
-            if old + delta > self.maximum or not self._commit((old + delta) << log2):
-                return -1
-            self._length = (old + delta) << log2
-            for field in self.fields:
-                self._publish(field)
+            while True:
+                length = self._length
+                old = length >> log2
+                if old + delta > self.maximum or not self._commit((old + delta) << log2):
+                    return -1
+                if self._length == length:  # nobody has come in between: a finalizer may, on this very thread
+                    self._length = (old + delta) << log2
+                    break
+            self._publish()
             return old
 
     def view(self) -> memoryview:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import weakref
-from bisect import bisect_right, insort
-from operator import attrgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from wasmine.compiler.baseline import compile_function
@@ -41,28 +39,29 @@ class Placed(NamedTuple):
 
 
 class PlacedCode:
-    """Every compiled function of the process by address: what a program counter belongs to."""
+    """Every compiled function of the process by its pages: what a program counter belongs to."""
 
     def __init__(self) -> None:
-        self._functions: list[Placed] = []
+        self._by_page: dict[int, Placed] = {}
+
+    @staticmethod
+    def _pages(start: int, end: int) -> range:
+        return range(start // libc.PAGE, (end - 1) // libc.PAGE + 1)
 
     def add(self, placed: Placed) -> None:
-        """A function was placed."""
-        with lock:
-            insort(self._functions, placed, key=attrgetter("start"))
+        """A function was placed, on pages of its own."""
+        for page in self._pages(placed.start, placed.end):
+            self._by_page[page] = placed
 
-    def remove(self, starts: set[int]) -> None:
-        """The functions that begin at these addresses are gone."""
-        with lock:
-            self._functions = [placed for placed in self._functions if placed.start not in starts]
+    def remove(self, start: int, end: int) -> None:
+        """What lay at these addresses is gone."""
+        for page in self._pages(start, end):
+            self._by_page.pop(page, None)
 
     def find(self, pc: int) -> Placed | None:
         """The function that an address lies in."""
-        functions = self._functions
-        i = bisect_right(functions, pc, key=attrgetter("start")) - 1
-        if i >= 0 and pc < functions[i].end:
-            return functions[i]
-        return None
+        placed = self._by_page.get(pc // libc.PAGE)
+        return placed if placed is not None and pc < placed.end else None
 
 
 placed_code = PlacedCode()
@@ -171,6 +170,6 @@ class ModuleCode:
 
 
 def _release(glue: Glue, pages: list[tuple[int, int]]) -> None:
-    placed_code.remove({address for address, _ in pages})
     for address, size in pages:
+        placed_code.remove(address, address + size)
         glue.code.release(address, size)

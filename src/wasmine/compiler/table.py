@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 from wasmine.compiler.machine import libc
 from wasmine.compiler.machine.lock import lock
 from wasmine.compiler.machine.mapping import Mapping
-from wasmine.compiler.memory import Pair
 from wasmine.runtime.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from wasmine.compiler.memory import Pair
     from wasmine.compiler.references import References
     from wasmine.format.types import TableType
 
@@ -24,7 +24,7 @@ _AT_ONCE: Final = 1 << 16
 
 
 class NativeTable(Table):
-    """A table whose base never moves. `fields` are the addresses of (base, size) pairs in VM contexts that use it."""
+    """A table whose base never moves. `fields` are the (base, size) pairs in VM contexts that use it."""
 
     __slots__ = ("_decode", "_encode", "_mapping", "_references", "_size", "base", "fields")
 
@@ -37,7 +37,7 @@ class NativeTable(Table):
         self._encode = references.encoder(type.element)
         self._decode = references.decoder(type.element)
         self._size = 0
-        self.fields: set[int] = set()
+        self.fields: dict[int, Pair] = {}  # by address
         reserved = libc.round_up(max(8 * self.maximum, 8))
         try:
             self._mapping = Mapping(reserved)
@@ -52,21 +52,20 @@ class NativeTable(Table):
         if native and count:  # fresh pages are null already
             self.fill_native(start, count, native)
 
-    def attach(self, field: int) -> None:
-        """Keep the (base, size) pair at this address up to date from now on."""
+    def attach(self, pair: Pair) -> None:
+        """Keep a pair up to date from now on."""
         with lock:
-            self.fields.add(field)
-            self._publish(field)
+            self.fields[ctypes.addressof(pair)] = pair
+            self._publish()
 
-    def detach(self, field: int) -> None:
-        """The pair at this address is about to go."""
-        with lock:
-            self.fields.discard(field)
+    def detach(self, pair: Pair) -> None:
+        """The pair is about to go."""
+        self.fields.pop(ctypes.addressof(pair), None)
 
-    def _publish(self, field: int) -> None:
-        pair = Pair.from_address(field)
-        pair[0] = self.base
-        pair[1] = self._size
+    def _publish(self) -> None:
+        for pair in list(self.fields.values()):
+            pair[0] = self.base
+            pair[1] = self._size
 
     def __len__(self) -> int:
         return self._size
@@ -94,11 +93,13 @@ class NativeTable(Table):
     def extend_native(self, delta: int, native: int) -> int:
         """`extend` with an element in native form."""
         with lock:
-            old = self._size
-            if old + delta > self.maximum:
-                return -1
-            self._fill(old, delta, native)
-            self._size = old + delta
-            for field in self.fields:
-                self._publish(field)
+            while True:
+                old = self._size
+                if old + delta > self.maximum:
+                    return -1
+                self._fill(old, delta, native)
+                if self._size == old:  # nobody has come in between: a finalizer may, on this very thread
+                    self._size = old + delta
+                    break
+            self._publish()
             return old

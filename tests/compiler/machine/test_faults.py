@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 
 import pytest
-
 from tests.compiler.machine.conftest import Run, expect
 
 CRASH = "ctypes.string_at(8)\n"
@@ -59,7 +58,9 @@ def test_a_signal_that_is_sent_ends_the_process_as_usual(run: Run, handlers: str
 
 
 def test_the_interpreter_option_for_faulthandler(run: Run) -> None:
-    done = run("load = instance(LOAD).exports.load\nprint(trapped(load, -1), flush=True)\n" + CRASH, "-X", "faulthandler")
+    done = run(
+        "load = instance(LOAD).exports.load\nprint(trapped(load, -1), flush=True)\n" + CRASH, "-X", "faulthandler"
+    )
     assert done.stdout == "TrapKind.MEMORY_OUT_OF_BOUNDS\n"
     assert done.returncode == -signal.SIGSEGV
     assert done.stderr.count("Fatal Python error: Segmentation fault") == 1

@@ -8,7 +8,7 @@ constant, so that a signal handler can tell by two comparisons whether a fault h
 from __future__ import annotations
 
 import ctypes
-from bisect import insort
+import os
 from typing import Final
 
 from wasmine.compiler.machine import libc
@@ -19,6 +19,10 @@ RESERVE: Final = 1 << 30
 
 _LEAST: Final = 16 << 20
 """The same where address space is short."""
+
+
+_PIECES: Final = 256
+"""With more free pieces than this, neighbours are joined."""
 
 
 def _reserve(size: int) -> tuple[int, int]:
@@ -32,48 +36,64 @@ def _reserve(size: int) -> tuple[int, int]:
 
 
 class CodeMemory:
-    """The range. `start` and `size` never change. `reserve` and `release` may be called by any thread."""
+    """The range. `start` and `size` never change. `reserve` and `release` may be called by any thread.
+
+    They may even be called in the middle of each other, by a finalizer: so whoever changes a free piece takes it out first.
+    """
 
     def __init__(self, size: int = RESERVE) -> None:
         self.start, self.size = _reserve(size)
-        self._free: list[tuple[int, int]] = [(self.start, size)]  # (address, size), by address
+        self._free: dict[int, int] = {self.start: self.size}  # sizes of free pieces, by address
 
     def reserve(self, size: int) -> int:
         """The address of `size` bytes, rounded up to pages, for `fill`. MemoryError if the range is full."""
         size = libc.round_up(max(size, 1))
         with lock:
-            for i, (address, room) in enumerate(self._free):
-                if room >= size:
-                    if room == size:
-                        del self._free[i]
-                    else:
-                        self._free[i] = (address + size, room - size)
-                    return address
-        raise MemoryError(f"no room for {size} bytes of machine code: the limit is {self.size} bytes")
+            if len(self._free) > _PIECES:
+                self._merge()
+            address = self._take(size)
+            if address is None:
+                self._merge()
+                address = self._take(size)
+        if address is None:
+            raise MemoryError(f"no room for {size} bytes of machine code: the limit is {self.size} bytes")
+        return address
+
+    def _take(self, size: int) -> int | None:
+        for address, room in list(self._free.items()):
+            if room >= size and self._free.pop(address, None) is not None:
+                if room > size:
+                    self._free[address + size] = room - size
+                return address
+        return None
 
     def fill(self, address: int, code: bytes | bytearray) -> None:
         """Write code to pages that were reserved and make them executable. OSError if that is forbidden."""
         size = libc.round_up(len(code))
         libc.protect(address, size, libc.PROT_READ | libc.PROT_WRITE)
         ctypes.memmove(address, bytes(code), len(code))
-        libc.protect(address, size, libc.PROT_READ | libc.PROT_EXEC)
+        try:
+            libc.protect(address, size, libc.PROT_READ | libc.PROT_EXEC)
+        except OSError as error:
+            raise OSError(error.errno, f"executable memory is refused: {os.strerror(error.errno)}") from None
 
     def release(self, address: int, size: int) -> None:
         """Give back what `reserve` gave, when nothing can run it any more."""
         size = libc.round_up(size)
         libc.map_memory(size, libc.PROT_NONE, at=address)
-        with lock:
-            insort(self._free, (address, size))
-            self._merge()
+        self._free[address] = size
 
     def _merge(self) -> None:
+        pieces = []
+        while self._free:
+            pieces.append(self._free.popitem())
         merged: list[tuple[int, int]] = []
-        for address, size in self._free:
-            if merged and merged[-1][0] + merged[-1][1] == address:
+        for address, size in sorted(pieces):
+            if merged and sum(merged[-1]) == address:
                 merged[-1] = (merged[-1][0], merged[-1][1] + size)
             else:
                 merged.append((address, size))
-        self._free = merged
+        self._free.update(merged)
 
     def __contains__(self, address: int) -> bool:
         return self.start <= address < self.start + self.size

@@ -16,7 +16,7 @@ PROT_EXEC: Final = 4
 _MAP_PRIVATE: Final = 2
 _MAP_FIXED: Final = 0x10
 _MAP_ANONYMOUS: Final = 0x20 if sys.platform.startswith("linux") else 0x1000
-_MAP_NORESERVE: Final = 0x4000 if sys.platform.startswith("linux") else 0
+MAP_NORESERVE: Final = 0x4000 if sys.platform.startswith("linux") else 0
 _MADV_DONTNEED: Final = 4
 _FAILED: Final = ctypes.c_void_p(-1).value
 
@@ -55,7 +55,7 @@ def _check(result: int, what: str) -> None:
 
 def map_memory(size: int, protection: int, *, at: int | None = None) -> int:
     """The address of `size` bytes of fresh private memory; at a fixed address, replacing what is there. OSError."""
-    flags = _MAP_PRIVATE | _MAP_ANONYMOUS | _MAP_NORESERVE | (_MAP_FIXED if at is not None else 0)
+    flags = _MAP_PRIVATE | _MAP_ANONYMOUS | MAP_NORESERVE | (_MAP_FIXED if at is not None else 0)
     found = _mmap(at, size, protection, flags, -1, 0)
     if found is None or found == _FAILED:
         number = ctypes.get_errno()
@@ -120,6 +120,18 @@ def python_function_address(name: str) -> int:
     found = ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value
     assert found is not None
     return found
+
+
+_as_read_buffer = ctypes.pythonapi.PyObject_AsReadBuffer
+_as_read_buffer.restype = _int
+_as_read_buffer.argtypes = (ctypes.py_object, _address, _address)
+
+
+def buffer_address(buffer: object) -> int:
+    """Where the bytes of an object with a buffer lie, which need not be writable."""
+    start, size = _size(), _size()
+    _as_read_buffer(buffer, ctypes.byref(start), ctypes.byref(size))
+    return start.value
 
 
 SA_SIGINFO: Final = 4

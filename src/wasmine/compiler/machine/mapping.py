@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import mmap
 from typing import Final
 
 from wasmine.compiler.machine import libc
@@ -14,6 +15,9 @@ collector that frees them; it sees few small objects and would let any number of
 
 _RESERVATIONS: Final = 4096
 """The same for mappings as such: of 8 GiB each, an address space of 47 bits has 16,000."""
+
+
+_FLAGS: Final = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | libc.MAP_NORESERVE
 
 
 class _Bytes(ctypes.c_ubyte * (1 << 40)):  # type: ignore[misc]
@@ -39,18 +43,20 @@ _pressure: Final = _Pressure()
 
 
 class Mapping:
-    """`size` bytes of fresh private memory at `base`, not usable at first. OSError if there is not so much."""
+    """`size` bytes of fresh private memory at `base`, not usable at first. OSError if there is not so much.
 
-    __slots__ = ("__weakref__", "_unmap", "base", "size")
+    A `mmap` object owns them: it unmaps when it is deallocated, after every finalizer of what uses them has run.
+    """
+
+    __slots__ = ("_pages", "base", "size")
 
     def __init__(self, size: int) -> None:
-        self._unmap = libc.unmap  # still there when the interpreter ends
-        self.size = 0
         try:
-            self.base = libc.map_memory(size, libc.PROT_NONE)
+            self._pages = mmap.mmap(-1, size, flags=_FLAGS, prot=libc.PROT_NONE)
         except OSError:
             gc.collect()
-            self.base = libc.map_memory(size, libc.PROT_NONE)
+            self._pages = mmap.mmap(-1, size, flags=_FLAGS, prot=libc.PROT_NONE)
+        self.base = libc.buffer_address(self._pages)
         self.size = size
         _pressure.count += 1
 
@@ -60,11 +66,7 @@ class Mapping:
         _pressure.add(end - start)
 
     def view(self) -> memoryview:
-        """All bytes. The mapping lives as long as the view or a slice of it does."""
+        """All bytes. The memory lives as long as the view or a slice of it does."""
         array = _Bytes.from_address(self.base)
-        array.owner = self
+        array.owner = self._pages
         return memoryview(array).cast("B")
-
-    def __del__(self) -> None:
-        if self.size:
-            self._unmap(self.base, self.size)
