@@ -182,3 +182,20 @@ def fill_slots(offset: int, count: int) -> bytes:
     return (
         address(RDI, R13, offset) + b"\xb9" + count.to_bytes(4, "little") + b"\xf3\x48\xab"
     )  # mov ecx, count; rep stosq
+
+
+def set_slot_32(offset: int, value: int) -> bytes:
+    """mov dword [r13 + offset], value"""
+    return memory(0xC7, 0, R13, offset, wide=False) + INT32.pack(value)
+
+
+def set_slot_64(offset: int, value: int) -> bytes:
+    """mov qword [r13 + offset], value; by way of rax if it needs 64 bits"""
+    if -(1 << 31) <= value < 1 << 31:
+        return memory(0xC7, 0, R13, offset) + INT32.pack(value)
+    return b"\x48\xb8" + (value & 0xFFFFFFFFFFFFFFFF).to_bytes(8, "little") + memory(0x89, RAX, R13, offset)
+
+
+def copy_slot(target: int, source: int, *, wide: bool) -> bytes:
+    """mov rax, [r13 + source]; mov [r13 + target], rax"""
+    return memory(0x8B, RAX, R13, source, wide=wide) + memory(0x89, RAX, R13, target, wide=wide)

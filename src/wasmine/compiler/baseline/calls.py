@@ -31,7 +31,6 @@ class Calls:
         self._index = 0
         self.covered: dict[int, int] = {}
         self._leave: Sequence[bytes] = ()
-        self._constant = state.emitter.form("i64.move! C S")
 
     def reset(self, index: int) -> None:
         """Begin function `index`."""
@@ -264,8 +263,4 @@ class Calls:
 
     def set_slot(self, place: int, value: int) -> None:
         """Store a constant."""
-        if value < 1 << 31:
-            self._emitter.special(self._constant, 0, {0: value, 3: place})
-        else:
-            self._emitter.code += assembler.set_eax(value & 0xFFFFFFFF)
-            self._state.store("I", RAX, place)
+        self._emitter.code += assembler.set_slot_64(place, value)

@@ -10,6 +10,8 @@ An entry is a tuple that starts with a kind and the letter of a type:
                                                  an instruction not emitted yet: its operands' registers (owned or pinned
                                                  ones), the value of its hole, where it stands in the binary
 
+    HELD      letter                             in the making: a register is being found for it
+
 Every entry has a place of its own in the frame, the canonical slot: those of the entries below it and then its own. A
 slot with `floor` says that all entries below it are in their places, so that searches can stop there.
 """
@@ -33,12 +35,12 @@ if TYPE_CHECKING:
     # Entries are plain tuples, because there are as many as instructions.
     Entry = tuple[Any, ...]
 
-REGISTER, PINNED, SLOT, CONSTANT, PENDING = range(5)
+REGISTER, PINNED, SLOT, CONSTANT, PENDING, HELD = range(6)
 
 TYPE_NAMES: Final = {"i": "i32", "I": "i64", "f": "f32", "F": "f64", "v": "v128"}
 _LETTERS: Final = {"i32": "i", "i64": "I", "f32": "f", "f64": "F", "v128": "v"}
 _SEARCHED: Final = 64
-"""After searching so many entries in vain, everything is put into its place, so that the next search is short."""
+"""If more entries than these must be searched, all are put into their places first, so that the next search is short."""
 
 
 def letter_of(type: ValueType) -> str:
@@ -77,14 +79,13 @@ class State:
         self.reads = 0  # how many entries are pending operations that read state
         self.operands = 0  # the place of the first operand
         self.deepest = 0  # the end of the last place used
-        self._spilling = 0
+        self._lowest = 0  # below this index hardly any entry owns a register
         self.position: Callable[[], int] = int  # of the first byte of the binary not read yet
         form = emitter.form
         moves = {letter: f"{name}.move!" for letter, name in TYPE_NAMES.items()}
         self._load = {letter: form(f"{name} S D") for letter, name in moves.items()}
         self._store = {letter: form(f"{name} R S") for letter, name in moves.items()}
-        self._copy = {letter: form(f"{name} S S") for letter, name in moves.items()}
-        self._store_constant = {letter: form(f"{moves[letter]} C S") for letter in "iI"}
+        self._copy_vector = form("v128.move! S S")
         self._move_general = form("i64.move! R D")
         self._move_vector = form("v128.move! R D")
         self._zero = form("i64.zero! - D")
@@ -104,7 +105,7 @@ class State:
         self.all_general = tuple(reversed(general))
         self.all_vector = tuple(reversed(vector))
         self.reads = 0
-        self._spilling = 0
+        self._lowest = 0
         self.operands = self.deepest = operands
         self.free_all()
 
@@ -149,19 +150,49 @@ class State:
 
     def _spill(self, *, general: bool) -> None:
         """Free a register by putting the lowest entry that owns one into its place."""
-        if self._spilling > 1:
-            raise Pressed
-        self._spilling += 1
         stack = self.stack
-        start = self._floor()
-        candidates = [j for j in range(start, len(stack)) if self._owns(stack[j], general=general)]
-        registers = [j for j in candidates if stack[j][0] == REGISTER] or candidates
-        if not registers:
+        start = min(self._lowest, len(stack))
+        j = self._owner(start, general=general)
+        if j < 0 and start:
+            j = self._owner(max(start - _SEARCHED, 0), general=general)
+        if j < 0 and start:
+            j = self._owner(self._floor(), general=general)
+        if j < 0:
             raise Pressed
-        j = registers[0]
-        place = self.place(j)
-        stack[j] = self._put(stack[j], place)
-        self._spilling -= 1
+        self._lowest = j
+        entry = stack[j]
+        place = self._near_place(j)
+        # Computing it may take registers of other entries, but not its own.
+        stack[j] = (HELD, entry[1])
+        stack[j] = self._put(entry, place)
+
+    def _owner(self, start: int, *, general: bool) -> int:
+        """The first entry from an index on that owns a register, best one that need not be computed; -1 for none."""
+        pending = -1
+        stack = self.stack
+        for j in range(start, len(stack)):
+            entry = stack[j]
+            if self._owns(entry, general=general):
+                if entry[0] == REGISTER:
+                    return j
+                if pending < 0:
+                    pending = j
+        return pending
+
+    def _near_place(self, index: int) -> int:
+        """`place`. What lies below is put into its place if there is so much of it that the next search would be long."""
+        stack = self.stack
+        j = index
+        while j and not (stack[j - 1][0] == SLOT and stack[j - 1][2] >= self.operands):
+            j -= 1
+        if index - j > _SEARCHED:
+            place = self.place(j)
+            for k in range(j, index):
+                entry = stack[k]
+                if entry[0] < PENDING:
+                    stack[k] = self._put(entry, place)
+                place += 16 if entry[1] == "v" else 8
+        return self.place(index)
 
     @staticmethod
     def _owns(entry: Entry, *, general: bool) -> bool:
@@ -192,7 +223,10 @@ class State:
     def copy_slot(self, letter: str, target: int, source: int) -> None:
         """Copy a slot."""
         if target != source:
-            self.emitter.special(self._copy[letter], 0, {0: source, 3: target})
+            if letter == "v":
+                self.emitter.special(self._copy_vector, 0, {0: source, 3: target})
+            else:
+                self.emitter.code += assembler.copy_slot(target, source, wide=letter in "IF")
 
     def set_constant(self, letter: str, register: int, value: Any) -> None:
         """Load a register with a constant."""
@@ -358,29 +392,32 @@ class State:
     def place(self, index: int) -> int:
         """The place of the entry with an index in the stack, or of the next one to come."""
         stack = self.stack
+        operands = self.operands
         j = index
         extra = 0
         while j:
             j -= 1
             entry = stack[j]
             extra += 16 if entry[1] == "v" else 8
-            if entry[0] == SLOT and entry[3]:
+            if entry[0] == SLOT and entry[2] >= operands:
                 return int(entry[2]) + extra
-        return self.operands + extra
+        return operands + extra
 
     def put(self, entry: Entry, place: int) -> None:
         """Bring an entry, which was taken off the stack, into a slot."""
         self._put(entry, place)
 
     def _put(self, entry: Entry, place: int, *, floor: bool = False) -> Entry:
+        """No register is needed for it but for what is pending."""
         kind, letter = entry[0], entry[1]
         if kind == SLOT:
             self.copy_slot(letter, place, entry[2])
-        elif kind == CONSTANT and letter in GENERAL and -(1 << 31) <= entry[2] < 1 << 31:
-            self.emitter.special(self._store_constant[letter], 0, {0: entry[2], 3: place})
+        elif kind == CONSTANT:
+            self._put_constant(letter, entry[2], place)
         else:
-            entry = self.in_register(entry)
-            self.store(letter, entry[2], place)
+            if kind == PENDING:
+                entry = self.materialize(entry)
+            self.emitter.emit(self._store[letter], entry[2] << 8, place)
             if entry[0] == REGISTER:
                 self.free(letter, entry[2])
         end = place + (16 if letter == "v" else 8)
@@ -388,31 +425,67 @@ class State:
             self.deepest = end
         return (SLOT, letter, place, floor)
 
+    def _put_constant(self, letter: str, value: Any, place: int) -> None:
+        code = self.emitter.code
+        if letter not in GENERAL:
+            if letter == "v":
+                self._put_constant("F", value[8:], place + 8)
+                value = value[:8]
+            value = int.from_bytes(value, "little", signed=True)
+        if letter in "if":
+            code += assembler.set_slot_32(place, value)
+        else:
+            code += assembler.set_slot_64(place, value)
+
     def settle(self) -> None:
         """Bring every entry into its place."""
         stack = self.stack
         start = self._floor()
-        place = self.operands
-        if start:
-            entry = stack[start - 1]
-            place = entry[2] + (16 if entry[1] == "v" else 8)
+        if start == len(stack):
+            return
+        first = place = self.place(start)
+        pending = False
         for j in range(start, len(stack)):
-            entry = self._put(stack[j], place, floor=True)
-            stack[j] = entry
+            entry = stack[j]
+            if entry[0] == PENDING:
+                pending = True
+            else:
+                stack[j] = self._put(entry, place, floor=True)
             place += 16 if entry[1] == "v" else 8
+        if not pending:
+            return
+        # Now there are registers for these, and any of them may be spilled meanwhile.
+        place = first
+        for j in range(start, len(stack)):
+            entry = stack[j]
+            if entry[0] == PENDING:
+                stack[j] = (HELD, entry[1])
+            if entry[0] == PENDING or not entry[3]:
+                stack[j] = self._put(entry, place, floor=True)
+            place += 16 if entry[1] == "v" else 8
+
+    def _unsettled(self) -> int:
+        """The index of the first entry that may not be in its place: from there on a search is short."""
+        start = self._floor()
+        if len(self.stack) - start > _SEARCHED:
+            self.settle()
+            return len(self.stack)
+        return start
 
     def settle_top(self, count: int) -> int:
         """Bring the last `count` entries into their places, and all others out of temporary registers, for a call.
 
-        The place of the first of them. What was pending is computed, in order.
+        The place of the first of them. What was pending is computed.
         """
         stack = self.stack
         first = len(stack) - count
-        start = self._floor()
+        start = self._unsettled()
         place = self.place(start)
         for j in range(start, len(stack)):
             entry = stack[j]
             if j >= first or entry[0] == REGISTER or entry[0] == PENDING:
+                if entry[0] == PENDING:
+                    stack[j] = (HELD, entry[1])
                 stack[j] = self._put(entry, place)
             place += 16 if entry[1] == "v" else 8
         return self.place(first)
@@ -422,9 +495,7 @@ class State:
     def vacate(self, register: int, *, general: bool) -> None:
         """A pinned local's register is about to change: entries that refer to it get its value first."""
         stack = self.stack
-        j = len(stack)
-        while j:
-            j -= 1
+        for j in range(self._unsettled(), len(stack)):
             entry = stack[j]
             kind = entry[0]
             if kind == PINNED:
@@ -435,37 +506,33 @@ class State:
                 if (entry[3] == register and op.general_a == general) or (
                     entry[4] == register and op.general_b == general
                 ):
-                    stack[j] = self.materialize(entry)
-            elif kind == SLOT and entry[3]:
-                break
-        if len(stack) - j > _SEARCHED:
-            self.settle()
+                    self._compute_in_stack(j)
 
     def vacate_slot(self, offset: int) -> None:
         """The same for the slot of a local."""
         stack = self.stack
-        j = len(stack)
-        while j:
-            j -= 1
+        for j in range(self._unsettled(), len(stack)):
             entry = stack[j]
-            kind = entry[0]
-            if kind == SLOT:
-                if entry[3]:
-                    break
+            if entry[0] == SLOT:
                 if entry[2] == offset:
                     stack[j] = self.in_register(entry)
-            elif kind == PENDING and entry[2].slot and entry[5] == offset:
-                stack[j] = self.materialize(entry)
-        if len(stack) - j > _SEARCHED:
-            self.settle()
+            elif entry[0] == PENDING and entry[2].slot and entry[5] == offset:
+                self._compute_in_stack(j)
+
+    def _compute_in_stack(self, index: int) -> None:
+        """A pending operation becomes a register."""
+        stack = self.stack
+        entry = stack[index]
+        stack[index] = (HELD, entry[1])
+        stack[index] = self.materialize(entry)
 
     def flush_reads(self) -> None:
         """Compute what is pending and reads memory or other state: it is about to change, or code may leave."""
         stack = self.stack
-        for j in range(self._floor(), len(stack)):
+        for j in range(self._unsettled(), len(stack)):
             entry = stack[j]
             if entry[0] == PENDING and entry[2].reads:
-                stack[j] = self.materialize(entry)
+                self._compute_in_stack(j)
 
     def truncate(self, height: int) -> None:
         """Forget the entries from a height on, and all registers: no entry below owns any."""
