@@ -64,11 +64,13 @@ def test_forks_while_threads_compile(run: Run) -> None:
 functions = "".join(f'(func (export "f{i}") (result i32) (i32.const {i}))' for i in range(3000))
 module = wasmine.Module(f"(module (memory 1) {functions})")
 small = wasmine.Module(COUNTER)
-made = wasmine.Runtime("compiler").instantiate(module).exports
+def fresh(): return wasmine.Runtime("compiler").instantiate(module).exports
+fresh().f0()
 wasmine.Runtime("compiler").instantiate(small).exports.sum(3)
 stop = False
 wrong = []
 def work(first):
+    made = fresh()
     for i in range(first, 2900, 2):
         if made[f"f{i}"]() != i: wrong.append(i)
         wasmine.Runtime("compiler").instantiate(small).exports.other(1)
@@ -80,7 +82,7 @@ for i in range(2900, 2930):
     child = os.fork()
     if not child:
         exports = wasmine.Runtime("compiler").instantiate(small).exports
-        os._exit(exports.sum(3) + (made[f"f{i}"]() == i))
+        os._exit(exports.sum(3) + (fresh()[f"f{i}"]() == i))
     codes.add(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 stop = True
 for thread in threads: thread.join()
@@ -88,6 +90,26 @@ print(codes, wrong)
 """
     )
     expect(run(script), "{7} []")
+
+
+def test_the_child_can_use_what_a_thread_that_is_gone_was_using(run: Run) -> None:
+    script = (
+        COUNTER
+        + """
+exports = instance(COUNTER).exports
+threading.Thread(target=exports.spin, daemon=True).start()
+time.sleep(0.1)
+child = os.fork()
+if not child:
+    os._exit(exports.sum(4))
+try:
+    exports.sum(4)
+except wasmine.WasmineError as error:
+    print("by another thread" in str(error))
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    )
+    expect(run(script), "True\n10")
 
 
 def test_a_crash_in_a_forked_child_is_the_childs(run: Run) -> None:

@@ -75,7 +75,7 @@ class CodeMemory:
         try:
             libc.protect(address, size, libc.PROT_READ | libc.PROT_EXEC)
         except OSError as error:
-            raise OSError(error.errno, f"executable memory is refused: {os.strerror(error.errno)}") from None
+            raise OSError(error.errno, f"executable memory is refused: {os.strerror(error.errno or 0)}") from None
 
     def release(self, address: int, size: int) -> None:
         """Give back what `reserve` gave, when nothing can run it any more."""

@@ -57,6 +57,7 @@ class Interrupts:
             block.watched = block.thread == here
             if not block.watched:
                 block.thread = 0
+                block.give_up()
         self._main = next((block for block in self._blocks if block.watched), None)
         self._set_data(Data.MAIN_THREAD, self._main.address if self._main is not None else 0)
         if self.watch():

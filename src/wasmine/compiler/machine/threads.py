@@ -7,7 +7,7 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from wasmine.compiler.machine import libc
-from wasmine.compiler.machine.layout import Thread
+from wasmine.compiler.machine.layout import Context, Thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,6 +70,15 @@ class ThreadBlock:
         self.thread = threading.get_ident()
         self.watched = threading.current_thread() is threading.main_thread()
         libc.set_thread_specific(key, self.address)
+
+    def give_up(self) -> None:
+        """The thread is gone, in the middle of whatever it did: the instances that it used are nobody's now."""
+        context = ctypes.c_uint64.from_address(self.address + Thread.OWNED).value
+        self._set(Thread.OWNED, 0)
+        while context:
+            following = ctypes.c_uint64.from_address(context + Context.NEXT).value
+            ctypes.c_uint64.from_address(context + Context.THREAD).value = 0
+            context = following
 
     def _set(self, offset: int, value: int) -> None:
         ctypes.c_uint64.from_address(self.address + offset).value = value
