@@ -8,7 +8,7 @@ against it.
 
 from __future__ import annotations
 
-import inspect
+from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, Union, cast, get_args, get_origin
 
 from wasmine.errors import LinkError, WasmineError
@@ -19,6 +19,7 @@ from wasmine.runtime.memory import Memory
 from wasmine.runtime.values import signature
 
 if TYPE_CHECKING:
+    import inspect
     from collections.abc import Callable, Sequence
 
     from wasmine.format.types import DefinedType, ValueType
@@ -149,7 +150,15 @@ def _misfit(declared: _Choices, expected: Sequence[ValueType], what: str) -> str
 
 def _declared(function: Callable[..., Any], name: str) -> tuple[_Choices | None, _Choices | None, bool, int]:
     """The choices of each parameter and of each result (None: nothing is said), whether a Caller is wanted, and how many
-    parameters have defaults."""
+    parameters have defaults.
+
+    A function with the attribute `__wasm_type__` is of that type, and gets a Caller; nothing else of it is looked at.
+    """
+    known: FuncType | None = getattr(function, "__wasm_type__", None)
+    if known is not None:
+        return tuple((type,) for type in known.params), tuple((type,) for type in known.results), True, 0
+    import inspect  # 6 ms: only for functions that programs bring themselves
+
     try:
         shape = inspect.signature(function)
     except (TypeError, ValueError):  # builtins without a signature
@@ -178,7 +187,7 @@ def _declared(function: Callable[..., Any], name: str) -> tuple[_Choices | None,
 
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:
     """Annotations by parameter name, strings evaluated where their names can be found."""
-    if not inspect.isfunction(function) and not inspect.ismethod(function):
+    if not isinstance(function, FunctionType | MethodType):
         function = getattr(function, "__wrapped__", None) or type(function).__call__
     raw: dict[str, Any] = dict(getattr(function, "__annotations__", {}))
     names = getattr(function, "__globals__", {})
@@ -232,6 +241,8 @@ _PYTHON_TYPES: dict[ValueType, Any] = {I32: int, I64: int, F32: float, F64: floa
 
 def python_signature(function: Function) -> inspect.Signature:
     """What `inspect.signature` and `help()` show of a wasm function: parameter names from the name section."""
+    import inspect
+
     type = function.type
     instance = function.instance
     names = instance.module.local_names(function.index) if instance is not None else {}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from functools import cached_property
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeAlias, cast
 
 from wasmine.errors import DecodeError
@@ -65,9 +64,9 @@ class Module:
         if isinstance(source, str) and source.lstrip().startswith(("(", ";;")):
             return _parse_text(source)
         if isinstance(source, str | os.PathLike):
-            path = Path(source)
-            self.origin = str(path)
-            return _parse(path.read_bytes(), self.origin)
+            self.origin = os.fspath(source)
+            with open(source, "rb") as file:  # noqa: PTH123 - importing pathlib takes 4 ms
+                return _parse(file.read(), self.origin)
         if isinstance(source, bytes | bytearray | memoryview):
             return _parse(bytes(source), "")
         read = getattr(source, "read", None)
@@ -91,7 +90,7 @@ class Module:
         """The name given, else that of the name section, else the file's, else ""."""
         if self._name is not None:
             return self._name
-        return self.names.module or (Path(self.origin).stem if self.origin else "")
+        return self.names.module or (_stem(self.origin) if self.origin else "")
 
     def function_name(self, index: int) -> str:
         """A function's name for people: from the name section, else an import's or export's, else `func[INDEX]`."""
@@ -225,6 +224,10 @@ def import_kind(type: object) -> Kind:
     if isinstance(type, TagIndex):
         return Kind.TAG
     return Kind.GLOBAL
+
+
+def _stem(path: str) -> str:
+    return os.path.splitext(os.path.basename(path))[0]  # noqa: PTH119, PTH122
 
 
 def _parse(data: bytes, origin: str) -> ModuleSyntax:

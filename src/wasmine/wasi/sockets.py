@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -14,16 +13,17 @@ from wasmine.wasi.layout import U16, FdFlags, Filetype, RiFlags, SdFlags, Whence
 from wasmine.wasi.rights import Rights
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
 
     from wasmine.wasi.guest_memory import GuestMemory
     from wasmine.wasi.system import WASI
     from wasmine.wasi.waiting import Result, Waiting
 
-_DIRECTIONS: dict[int, int] = {
-    SdFlags.RD: socket.SHUT_RD,
-    SdFlags.WR: socket.SHUT_WR,
-    SdFlags.RD | SdFlags.WR: socket.SHUT_RDWR,
+_DIRECTIONS: dict[int, str] = {
+    SdFlags.RD: "SHUT_RD",
+    SdFlags.WR: "SHUT_WR",
+    SdFlags.RD | SdFlags.WR: "SHUT_RDWR",
 }
 
 
@@ -96,6 +96,8 @@ class Connection(SocketDescriptor):
     def receive(self, buffers: list[memoryview], flags: int) -> int:
         """Receive into the buffers; with RECV_WAITALL until they are full or the stream ends."""
         self.require(Rights.FD_READ)
+        import socket  # here: most programs have no sockets, and it takes 4 ms
+
         peek = socket.MSG_PEEK if flags & RiFlags.RECV_PEEK else 0
         total = 0
         for buffer in buffers:
@@ -117,7 +119,9 @@ class Connection(SocketDescriptor):
     def shut_down(self, how: int) -> None:
         """End one or both directions (sdflags)."""
         self.require(Rights.SOCK_SHUTDOWN)
-        self.socket.shutdown(_DIRECTIONS[how])
+        import socket
+
+        self.socket.shutdown(getattr(socket, _DIRECTIONS[how]))
 
     def read_fileno(self) -> int | None:
         return self.socket.fileno()

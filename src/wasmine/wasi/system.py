@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import TYPE_CHECKING, Any
 
 from wasmine.errors import WasmineError
-from wasmine.format.types import I32, I64
+from wasmine.format.types import I32, I64, FuncType
 from wasmine.runtime.host import Caller
 from wasmine.wasi import rights
 from wasmine.wasi.clocks import Clock, SystemClock
@@ -150,15 +149,9 @@ def _memory_of(caller: Caller) -> GuestMemory:
 
 
 def _typed(call: Callable[..., Any], function: WasiFunction) -> Callable[..., Any]:
-    """Declare the parameters one by one, so that linking can check an import's type against them."""
-    kind = inspect.Parameter.POSITIONAL_ONLY
-    names = [f"p{number}" for number in range(len(function.types))]
-    annotations: dict[str, Any] = {"caller": Caller, **dict(zip(names, function.types, strict=True))}
-    parameters = [inspect.Parameter(name, kind, annotation=type) for name, type in annotations.items()]
-    returned = I32 if function.returns_errno else None
+    """Declare the type, so that linking can check an import's against it."""
     call.__name__ = call.__qualname__ = function.name
-    call.__annotations__ = {**annotations, "return": returned}
-    call.__signature__ = inspect.Signature(parameters, return_annotation=returned)  # type: ignore[attr-defined]
+    call.__wasm_type__ = FuncType(function.types, (I32,) if function.returns_errno else ())  # type: ignore[attr-defined]
     return call
 
 

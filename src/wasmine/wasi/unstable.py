@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from struct import Struct
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ from wasmine.wasi import files, paths, poll
 from wasmine.wasi.errno import Errno, WasiError
 from wasmine.wasi.layout import Whence
 from wasmine.wasi.poll import Layout
-from wasmine.wasi.preview1 import FUNCTIONS
+from wasmine.wasi.preview1 import FUNCTIONS, WasiFunction
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,4 +40,8 @@ _BODIES: dict[str, Callable[..., None]] = {
     "poll_oneoff": partial(poll.poll_oneoff, layout=POLL),
 }
 
-REPLACED = {each.name: replace(each, body=_BODIES[each.name]) for each in FUNCTIONS if each.name in _BODIES}
+REPLACED = {
+    each.name: WasiFunction(each.name, each.group, each.parameters, _BODIES[each.name], each.returns_errno)
+    for each in FUNCTIONS
+    if each.name in _BODIES
+}
