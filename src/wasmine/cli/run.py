@@ -8,9 +8,12 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from wasmine.cli.options import Arguments, Command, CommandError, Flag, UsageError
+from wasmine.cli.quantities import duration, size
 from wasmine.cli.source import load
-from wasmine.errors import Exit, LinkError
+from wasmine.errors import Exit, LinkError, Timeout
 from wasmine.format.types import F32, F64, FuncType
+from wasmine.runtime.deadline import within
+from wasmine.runtime.limits import Limits
 from wasmine.runtime.runtime import ENGINES, Runtime
 
 if TYPE_CHECKING:
@@ -30,14 +33,21 @@ def execute(arguments: Arguments) -> int:
     module = load(path)
     invoked = arguments["--invoke"]
     argv = [PurePath(path).name, *([] if invoked else rest)]
-    runtime = Runtime(arguments["--engine"] or "auto")
+    runtime = Runtime(arguments["--engine"] or "auto", limits=Limits(memory=arguments["--max-memory"]))
+
+    def run() -> int:
+        if invoked:
+            return _invoke(runtime, module, system, invoked, rest)
+        from wasmine.wasi.program import start
+
+        return start(runtime, module, system) & 0xFF
+
+    seconds = arguments["--timeout"]
     with _system(arguments, argv) as system, runtime:
         try:
-            if invoked:
-                return _invoke(runtime, module, system, invoked, rest)
-            from wasmine.wasi.program import start
-
-            return start(runtime, module, system) & 0xFF
+            return run() if seconds is None else within(seconds, run)
+        except Timeout:
+            raise Timeout(f"module closed with context deadline exceeded (timeout {seconds:g}s)") from None
         except LinkError as error:
             raise CommandError(f"error instantiating wasm binary: {error}") from error
 
@@ -185,6 +195,10 @@ COMMAND = Command(
         Flag("--env-inherit", "pass on the whole environment; --env comes on top"),
         Flag("--invoke", "call this function with ARGS as its arguments, and print its results", "FUNCTION"),
         Flag("--listen", "give the program a listening TCP socket; port 0: any", "HOST:PORT", repeated=True),
+        Flag(
+            "--timeout", "stop the program after this time: 1.5 (seconds), 200ms, 1m30s", "DURATION", convert=duration
+        ),
+        Flag("--max-memory", "how large each memory may grow: 1000000 (bytes), 64K, 512M, 2G", "SIZE", convert=size),
         Flag("--fake-clock", "clocks that are the same in every run; sleeping takes no time"),
         Flag("--seed", "random numbers that are the same in every run", "NUMBER", convert=lambda text: int(text, 0)),
         Flag(
@@ -196,5 +210,5 @@ COMMAND = Command(
     ),
     passes_on=True,
     notes="FILE is a module in the binary or the text format, - for standard input. The exit code is the program's; "
-    "134 after a trap.",
+    "134 after a trap, 124 after a timeout.",
 )
