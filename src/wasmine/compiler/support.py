@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Final
 
+from wasmine.compiler.baseline.weights import is_plain
 from wasmine.format.instructions import INSTRUCTIONS, SLOTS
 from wasmine.format.module import Expression
-from wasmine.validation import features_used, walk_expression, walk_function
+from wasmine.validation import walk_expression, walk_function
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,7 +18,12 @@ if TYPE_CHECKING:
 
 def needs_gc_objects(context: Context) -> bool:
     """Whether a module has instructions on structs, arrays or i31 numbers, or casts. Types alone make no objects."""
-    return "gc" in features_used(context) and _Scan(context).found
+    return context.features.gc and _Scan(context).found
+
+
+# The first bytes of such instructions, which may also be those of numbers: one function in ten has them. The second
+# number of an opcode may have needless zeros.
+_MAYBE: Final = re.compile(rb"\xd3|\xfb(?:[\x00-\x1f]|[\x80-\x9f][\x80\x00])")
 
 
 class _Scan:
@@ -28,8 +35,9 @@ class _Scan:
         for instruction in INSTRUCTIONS:
             if instruction.feature == "gc":
                 self.handlers[instruction.slot] = self._find
-        for index in range(context.imported_functions, len(context.functions)):
-            walk_function(context, index, self)
+        for index, code in enumerate(context.syntax.code, context.imported_functions):
+            if _MAYBE.search(code.body.code) and not is_plain(code.body.code):
+                walk_function(context, index, self)
             if self.found:
                 return
         syntax = context.syntax

@@ -28,7 +28,7 @@ _N = rb"[\x80-\xff]*[\x00-\x7f]"  # one LEB128 number
 _MEMARG = rb"(?:[\x00-\x3f]|[\x40-\x7f]" + _N + rb")" + _N
 _SKIPPED: Final = rb"|".join(
     (
-        rb"[\x45-\xc4\x00\x01\x05\x0f\x1a\x1b\xd1\xd3\xd4]",
+        rb"[\x45-\xc4\x00\x01\x05\x0f\x1a\x1b\xd1\xd4]",
         rb"[\x41\x42\x23\x24\x0c\x0d\x25\x26\x3f\xd0\xd5\xd6]" + _N,
         rb"[\x28-\x3e]" + _MEMARG,
         rb"\x43.{4}|\x44.{8}",
@@ -71,17 +71,25 @@ _scan: Callable[[bytes], list[bytes]] | None = None
 
 def weigh(context: Context, index: int) -> Weights:
     """The weights of the function `index`, whose body is known to be valid."""
-    global _scan
-    if _scan is None:
-        # Compiled when first needed: it takes a few milliseconds.
-        _scan = re.compile(rb"(?s)(?:" + _SKIPPED + rb")*(" + _TOKENS + rb")").findall
-    body = context.syntax.code[index - context.imported_functions].body.code
-    found = _weigh_tokens(_scan(body))
+    found = _weigh_tokens(_tokens(context.syntax.code[index - context.imported_functions].body.code))
     if found is None:
         visitor = _Visitor()
         walk_function(context, index, visitor)
         found = visitor.weights
     return found
+
+
+def is_plain(body: bytes) -> bool:
+    """Whether the scan knows all instructions of a valid body: then none of them is about GC objects."""
+    return _weigh_tokens(_tokens(body)) is not None
+
+
+def _tokens(body: bytes) -> list[bytes]:
+    global _scan
+    if _scan is None:
+        # Compiled when first needed: it takes a few milliseconds.
+        _scan = re.compile(rb"(?s)(?:" + _SKIPPED + rb")*(" + _TOKENS + rb")").findall
+    return _scan(body)
 
 
 def _weigh_tokens(tokens: Iterable[bytes]) -> Weights | None:
