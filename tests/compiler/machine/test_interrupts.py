@@ -1,0 +1,289 @@
+"""Python's signal handlers, Ctrl-C and time limits while machine code runs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import wasmine
+from wasmine import Limits, Module, Runtime, Timeout
+from wasmine.compiler.availability import unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+pytestmark = pytest.mark.skipif(bool(unavailable()), reason=unavailable() or "never")
+
+# `mix` keeps integers, floats and vectors in registers; its result depends on all of them.
+GUEST = Module("""(module
+  (import "host" "call" (func $call))
+  (func (export "spin") (loop $again (br $again)))
+  (func (export "keep calling") (loop $again (call $call) (br $again)))
+  (func (export "one") (result i32) (i32.const 1))
+  (func (export "mix") (param $n i32) (result i64)
+    (local $a i64) (local $b i64) (local $c i64) (local $d i64) (local $e i64) (local $f i64)
+    (local $x f64) (local $y f64) (local $v v128) (local $w v128)
+    (local.set $a (i64.const 1))
+    (local.set $w (v128.const i64x2 3 5))
+    (loop $again
+      (local.set $b (i64.add (local.get $b) (local.get $a)))
+      (local.set $c (i64.xor (local.get $c) (i64.rotl (local.get $b) (i64.const 7))))
+      (local.set $d (i64.sub (local.get $c) (local.get $d)))
+      (local.set $e (i64.add (i64.mul (local.get $e) (i64.const 5)) (local.get $d)))
+      (local.set $f (i64.xor (local.get $f) (local.get $e)))
+      (local.set $x (f64.add (local.get $x) (f64.const 0.5)))
+      (local.set $y (f64.sub (local.get $x) (f64.mul (local.get $y) (f64.const 0.25))))
+      (local.set $v (i64x2.add (local.get $v) (local.get $w)))
+      (local.set $w (v128.xor (local.get $w) (local.get $v)))
+      (local.set $a (i64.add (local.get $a) (i64.const 1)))
+      (br_if $again (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
+    (i64.xor (i64.xor (local.get $f) (i64.reinterpret_f64 (local.get $y)))
+      (i64.xor (i64x2.extract_lane 0 (local.get $v)) (i64x2.extract_lane 1 (local.get $w))))))""")
+
+
+def guest(host: Callable[[], None] = lambda: None, limits: Limits | None = None) -> wasmine.Instance:
+    return Runtime("compiler", limits=limits).instantiate(GUEST, {"host": {"call": host}})
+
+
+class Stop(Exception):
+    """What signal handlers raise here."""
+
+
+@contextmanager
+def handled(number: int, handler: Any) -> Iterator[None]:
+    before = signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
+
+
+@contextmanager
+def sent(number: int, after: float = 0.05) -> Iterator[None]:
+    """A signal comes to the process a little later."""
+    timer = threading.Timer(after, os.kill, (os.getpid(), number))
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.join()
+
+
+@contextmanager
+def control_c() -> Iterator[None]:
+    """What is done here is to end by Ctrl-C."""
+    with handled(signal.SIGINT, signal.default_int_handler), pytest.raises(KeyboardInterrupt), sent(signal.SIGINT):
+        yield
+
+
+@contextmanager
+def ticking(seconds: float) -> Iterator[None]:
+    signal.setitimer(signal.ITIMER_REAL, seconds, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def stop(*_: object) -> None:
+    raise Stop
+
+
+@pytest.mark.parametrize("name", ["spin", "keep calling"])
+def test_control_c_ends_a_loop_and_the_instance_works_on(name: str) -> None:
+    instance = guest()
+    for _ in range(3):
+        with control_c():
+            instance.exports[name]()
+        assert instance.exports.one() == 1
+
+
+def test_control_c_ends_a_loop_below_a_host_function() -> None:
+    inner = guest()
+    with control_c():
+        guest(lambda: inner.exports.spin()).exports["keep calling"]()
+
+
+def test_the_exception_of_a_handler_is_the_same_object() -> None:
+    error = Stop("this one")
+
+    def handler(*_: object) -> None:
+        raise error
+
+    with handled(signal.SIGUSR1, handler), pytest.raises(Stop) as caught, sent(signal.SIGUSR1):
+        guest().exports.spin()
+    assert caught.value is error
+
+
+def test_a_loop_goes_on_when_handlers_return_with_every_register_as_it_was() -> None:
+    instance = guest()
+    count = 30_000_000
+    expected = instance.exports.mix(count)
+    hits = []
+    with handled(signal.SIGALRM, lambda *_: hits.append([float(i) for i in range(20)])), ticking(0.002):
+        found = [instance.exports.mix(count) for _ in range(3)]
+    assert found == [expected] * 3
+    assert hits
+
+
+def test_a_handler_may_call_the_instance_that_it_interrupts() -> None:
+    instance = guest()
+    count = 30_000_000
+    expected = (instance.exports.mix(count), instance.exports.mix(10))
+    seen = set()
+    with handled(signal.SIGALRM, lambda *_: seen.add(instance.exports.mix(10))), ticking(0.002):
+        assert instance.exports.mix(count) == expected[0]
+    assert seen == {expected[1]}
+
+
+def test_a_handler_may_call_something_that_traps() -> None:
+    trapping = Runtime("compiler").instantiate('(module (func (export "trap") unreachable))')
+    instance = guest()
+    count = 30_000_000
+    expected = instance.exports.mix(count)
+    traps = []
+
+    def handler(*_: object) -> None:
+        with pytest.raises(wasmine.Trap, match="unreachable"):
+            trapping.exports.trap()
+        traps.append(1)
+
+    with handled(signal.SIGALRM, handler), ticking(0.002):
+        assert instance.exports.mix(count) == expected
+    assert traps
+
+
+def test_a_handler_that_is_set_by_a_host_function_is_honoured() -> None:
+    before = signal.getsignal(signal.SIGUSR1)
+    calls = []
+
+    def host() -> None:
+        if not calls:
+            signal.signal(signal.SIGUSR1, stop)
+        calls.append(1)
+
+    try:
+        with pytest.raises(Stop), sent(signal.SIGUSR1):
+            guest(host).exports["keep calling"]()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+def test_a_handler_that_replaces_another_between_calls_is_honoured() -> None:
+    instance = guest()
+    for _ in range(3):
+        with handled(signal.SIGUSR1, stop), pytest.raises(Stop), sent(signal.SIGUSR1):
+            instance.exports.spin()
+
+
+def test_an_ignored_signal_stays_ignored() -> None:
+    instance = guest(limits=Limits(timeout=0.2))
+    with handled(signal.SIGUSR1, signal.SIG_IGN), pytest.raises(Timeout), sent(signal.SIGUSR1):
+        instance.exports.spin()
+    assert signal.getsignal(signal.SIGUSR1) in (signal.SIG_DFL, signal.SIG_IGN)
+
+
+def test_handlers_run_on_the_main_thread_while_another_one_computes() -> None:
+    instance = guest(limits=Limits(timeout=1))
+    threads = []
+
+    def compute() -> None:
+        with pytest.raises(Timeout):
+            instance.exports.spin()
+
+    worker = threading.Thread(target=compute)
+    with handled(signal.SIGUSR1, lambda *_: threads.append(threading.current_thread())):
+        worker.start()
+        os.kill(os.getpid(), signal.SIGUSR1)
+        worker.join()
+    assert threads == [threading.main_thread()]
+
+
+def test_asyncio_handlers_are_called() -> None:
+    called = []
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGUSR1, lambda: called.append("by the loop"))
+        try:
+            with sent(signal.SIGUSR1, 0.01):
+                called.append(guest().exports.mix(30_000_000) != 0)
+            await asyncio.sleep(0)
+            await asyncio.sleep(0.05)
+        finally:
+            loop.remove_signal_handler(signal.SIGUSR1)
+
+    asyncio.run(main())
+    assert called == [True, "by the loop"]
+
+
+def test_another_use_of_the_signal_goes_on() -> None:
+    seen = []
+    instance = guest(limits=Limits(timeout=0.05))
+    with handled(signal.SIGURG, lambda *_: seen.append(1)):
+        os.kill(os.getpid(), signal.SIGURG)
+        with pytest.raises(Timeout):
+            instance.exports.spin()
+        os.kill(os.getpid(), signal.SIGURG)
+    assert len(seen) == 2
+
+
+def test_a_child_process_can_be_interrupted_too() -> None:
+    script = """
+        import os, signal, sys, wasmine
+        guest = wasmine.Runtime("compiler", limits=wasmine.Limits(timeout=30)).instantiate(
+            '(module (func (export "spin") (loop $again (br $again))) (func (export "one") (result i32) (i32.const 1)))')
+        guest.exports.one()
+        child = os.fork()
+        if not child:
+            signal.signal(signal.SIGALRM, lambda *_: sys.exit(7))
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
+            guest.exports.spin()
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), guest.exports.one())
+        guest.timeout = 0.05
+        try:
+            guest.exports.spin()
+        except wasmine.Timeout:
+            print("stopped")
+    """
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", textwrap.dedent(script)], capture_output=True, text=True, timeout=60
+    )
+    assert (done.stdout.split(), done.stderr) == (["7", "1", "stopped"], "")
+
+
+def test_a_process_ends_while_threads_are_in_wasm() -> None:
+    script = """
+        import threading, time, wasmine
+        runtime = wasmine.Runtime("compiler", limits=wasmine.Limits(timeout=60))
+        for _ in range(3):
+            guest = runtime.instantiate('(module (func (export "spin") (loop $again (br $again))))')
+            threading.Thread(target=guest.exports.spin, daemon=True).start()
+        time.sleep(0.1)
+        print("end")
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "end\n", "")
+
+
+def test_time_limits_and_signals_at_once() -> None:
+    instance = guest(limits=Limits(timeout=0.03))
+    hits = []
+    with handled(signal.SIGALRM, lambda *_: hits.append(1)), ticking(0.002):
+        for _ in range(10):
+            with pytest.raises(Timeout):
+                instance.exports.spin()
+    ended = time.monotonic() + 0.05
+    while time.monotonic() < ended:  # nothing arrives late
+        pass
+    assert hits

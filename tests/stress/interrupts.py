@@ -1,0 +1,217 @@
+"""Stops guests at random moments, and counts: none is lost, none arrives where it should not, nothing leaks.
+
+Time limits on the main and on other threads, and signals whose handlers raise or return, in loops, host functions and
+nested calls. A stop that is lost shows as a guest that runs for `PATIENCE` seconds: all stacks are printed and the process
+ends.
+
+    python tests/stress/interrupts.py --count 100000 --engine compiler
+"""
+
+from __future__ import annotations
+
+import argparse
+import faulthandler
+import gc
+import os
+import signal
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING, Any, Final
+
+import wasmine
+from wasmine import Module, Runtime, Timeout
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PATIENCE: Final = 60
+
+GUEST: Final = """(module
+  (import "host" "call" (func $call))
+  (func (export "spin") (loop $again (br $again)))
+  (func (export "keep calling") (loop $again (call $call) (br $again)))
+  (func (export "call") (call $call))
+  (func (export "count") (param $n i32) (result i32) (local $sum i32)
+    (loop $again
+      (local.set $sum (i32.add (local.get $sum) (local.get $n)))
+      (br_if $again (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
+    (local.get $sum)))"""
+
+
+class Stop(Exception):
+    """What the signal handler raises."""
+
+
+@dataclass
+class Report:
+    """What happened. `problems` should be empty."""
+
+    stopped: int = 0
+    finished: int = 0
+    handled: int = 0
+    problems: list[str] = field(default_factory=list)
+
+    def __add__(self, other: Report) -> Report:
+        return Report(
+            self.stopped + other.stopped,
+            self.finished + other.finished,
+            self.handled + other.handled,
+            self.problems + other.problems,
+        )
+
+
+def guests(engine: Any) -> list[wasmine.Instance]:
+    """A guest, and one whose host function runs that one's loop."""
+    runtime = Runtime(engine)
+    module = Module(GUEST)
+    inner = runtime.instantiate(module, {"host": {"call": lambda: None}})
+    outer = runtime.instantiate(module, {"host": {"call": lambda: inner.exports.spin()}})
+    return [inner, outer]
+
+
+def ways(inner: wasmine.Instance, outer: wasmine.Instance) -> list[Callable[[], object]]:
+    """Calls that never end."""
+    return [inner.exports.spin, inner.exports["keep calling"], outer.exports.call]
+
+
+def time_limits(engine: Any, count: int, seed: str) -> Report:
+    """Calls with time limits, some of which end just about in time."""
+    report, random = Report(), Random(seed)
+    inner, outer = guests(engine)
+    loops = ways(inner, outer)
+    n = 2000
+    while True:  # a count that takes about a millisecond
+        begin = time.perf_counter()
+        inner.exports.count(n)
+        if time.perf_counter() - begin > 0.001:
+            break
+        n *= 2
+    expected = n * (n + 1) // 2 & 0xFFFF_FFFF
+    for _ in range(count):
+        inner.timeout = outer.timeout = random.random() * 0.002
+        try:
+            if random.random() < 0.5:
+                random.choice(loops)()
+                report.problems.append("a loop without an end has ended")
+            else:
+                if inner.exports.count(n) & 0xFFFF_FFFF != expected:
+                    report.problems.append("a call that was not stopped gave a wrong result")
+                report.finished += 1
+        except Timeout:
+            report.stopped += 1
+        except BaseException as error:
+            report.problems.append(f"{error!r} where a timeout was due")
+    return report
+
+
+def signals(engine: Any, count: int, seed: str) -> Report:
+    """Signals at random moments of the main thread, half of which raise."""
+    report, random = Report(), Random(seed)
+    loops = ways(*guests(engine))
+    number = 0
+    raising = False
+
+    def handler(*_: object) -> None:
+        if raising:
+            raise Stop(number)
+        report.handled += 1
+
+    before = signal.signal(signal.SIGUSR1, handler)
+    begin, done = threading.Semaphore(0), threading.Semaphore(0)
+
+    def send() -> None:
+        nonlocal raising
+        delays = Random(seed + " delays")
+        for _ in range(count):
+            begin.acquire()
+            raising = False
+            for last in (False, True):
+                time.sleep(delays.random() * 0.001)
+                handled = report.handled
+                raising = last
+                os.kill(os.getpid(), signal.SIGUSR1)
+                while not last and report.handled == handled:
+                    time.sleep(0.0002)
+            done.acquire()
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    try:
+        for number in range(count):
+            try:
+                begin.release()
+                random.choice(loops)()
+            except Stop as error:
+                report.stopped += 1
+                if error.args != (number,):
+                    report.problems.append(f"signal {error.args} arrived as number {number}")
+            except BaseException as error:
+                report.problems.append(f"{error!r} where a signal was due")
+            done.release()
+    finally:
+        sender.join()
+        signal.signal(signal.SIGUSR1, before)
+    return report
+
+
+def resident() -> int:
+    """Bytes of memory that the process has."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def run(engine: Any, count: int, seed: str) -> Report:
+    """All of it, so many times each."""
+    total = time_limits(engine, count, seed) + signals(engine, count, seed)
+    reports: list[Report] = []
+
+    def other(number: int) -> None:
+        reports.append(time_limits(engine, count // 2, f"{seed}/{number}"))
+
+    threads = [threading.Thread(target=other, args=(number,)) for number in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for report in reports:
+        total += report
+    if len(reports) != len(threads):
+        total.problems.append("a thread ended early")
+    return total
+
+
+def main() -> int:
+    """Exit code 1 if there is a problem."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--engine", default="compiler", choices=("compiler", "interpreter"))
+    parser.add_argument("--count", type=int, default=1000)
+    parser.add_argument("--seed", default="1")
+    arguments = parser.parse_args()
+    faulthandler.enable()
+    problems: list[str] = []
+    rounds = 10
+    sizes = []
+    for number in range(rounds):
+        faulthandler.dump_traceback_later(PATIENCE + arguments.count // rounds * 0.05, exit=True)
+        report = run(arguments.engine, max(arguments.count // rounds, 2), f"{arguments.seed}/{number}")
+        gc.collect()
+        problems += report.problems
+        sizes.append((resident() >> 10, sys.getallocatedblocks()))
+        print(
+            f"{number + 1}/{rounds}: {report.stopped} stopped, {report.finished} finished in time, {report.handled} "
+            f"handled and gone on; {sizes[-1][0]} KiB, {sizes[-1][1]} blocks",
+            flush=True,
+        )
+    faulthandler.cancel_dump_traceback_later()
+    for problem in problems[:20]:
+        print(problem)
+    print(f"{len(problems)} problems; from the second round on {sizes[-1][0] - sizes[1][0]:+} KiB, ", end="")
+    print(f"{sizes[-1][1] - sizes[1][1]:+} blocks")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
