@@ -32,3 +32,23 @@ def test_a_trap_of_the_index_of_an_indirect_call_is_not_one_of_the_table(
         with pytest.raises(Trap) as caught:
             instance.exports[export]()
         assert caught.value.kind is kind
+
+
+def test_a_parameter_of_a_loop_or_an_if_is_exact_before_it_meets_others(
+    instantiate: Callable[..., Instance],
+) -> None:
+    # A sign-extended operand was pending as a negative Python int when the loop took it for an unsigned one.
+    exports = instantiate(
+        """(module (global $g (export "g") (mut i64) (i64.const 0))
+        (func (export "loop") (param i64)
+          (i64.extend8_s (local.get 0))
+          (loop (param i64) (global.set $g (i64.xor (global.get $g)))))
+        (func (export "if") (param i64 i32) (result i64)
+          (i64.extend8_s (local.get 0))
+          (if (param i64) (result i64) (local.get 1) (then (drop) (i64.const 5)))
+          (i64.shr_u (i64.const 1))))"""
+    ).exports
+    exports.loop(255)
+    assert exports.g.value == -1
+    assert exports["if"](255, 0) == 0x7FFF_FFFF_FFFF_FFFF
+    assert exports["if"](255, 1) == 2

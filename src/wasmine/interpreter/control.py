@@ -37,7 +37,14 @@ def _blocks(lowering: Lowering) -> dict[str, Handler]:
         lowering.out.append(node)
         lowering.enter("block", params, results, node, node.label, node.body)
 
+    def exact(types: Sequence[ValueType]) -> None:
+        """Make the top operands exact: they meet others in their stack variables, of which no more is known."""
+        base = len(stack) - len(types)
+        for height, type in enumerate(types, base):
+            stack[height] = lowering.stored(type, stack[height], height)
+
     def loop(params: Sequence[ValueType], results: Sequence[ValueType], type_index: int | None) -> None:
+        exact(params)
         lowering.spill_all(len(params))
         node = Loop(Label())
         lowering.out.append(node)
@@ -50,6 +57,7 @@ def _blocks(lowering: Lowering) -> dict[str, Handler]:
         operand = stack.pop()
         condition = lowering.condition(operand, len(stack))
         # Parameters that are literals are stored too: without an `else` they are the results.
+        exact(params)
         lowering.spill_all(len(params))
         node = If(condition)
         wrapper = Block(Label())
