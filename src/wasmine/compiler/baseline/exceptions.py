@@ -72,7 +72,8 @@ class Exceptions:
         self._open(params, results)
         region = self._regions[-1]
         for target in targets:
-            target.is_caught = True
+            # Exceptions for a loop arrive at its head, where nothing joins that the end must know of.
+            target.is_caught |= target.target is None
             end = target.place + size_of(target.letters)
             self._state.deepest = max(self._state.deepest, end)
 
