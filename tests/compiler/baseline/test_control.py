@@ -36,14 +36,15 @@ def test_several_values_move_down_where_a_branch_leaves_others_behind(agree: Agr
 
 
 def test_parameters_of_blocks_loops_and_ifs(agree: Agree) -> None:
-    call = agree("""(module (func (export "f") (param i32) (result i32 i32)
+    call = agree("""(module (func (export "f") (param i32) (result i32 i32 i32) (local i32)
         (i32.const 0) (local.get 0)
-        (loop $l (param i32 i32) (result i32 i32)
-          (local.set 0) (local.get 0) i32.add
-          (i32.sub (local.get 0) (i32.const 1)) (local.tee 0)
-          (if (param i32) (result i32 i32) (local.get 0)
-            (then (local.get 0) (br $l)) (else (i32.const 100))))))""")
-    assert call("f", 4) == (10, 100)
+        (loop $l (param i32 i32) (result i32 i32 i32)
+          (local.set 0) (local.get 0) i32.add (local.set 1)
+          (local.tee 0 (i32.sub (local.get 0) (i32.const 1))) (local.get 1)
+          (if (param i32 i32) (result i32 i32) (local.get 0)
+            (then (local.set 1) drop (local.get 1) (local.get 0) (br $l)))
+          (i32.const 100))))""")
+    assert call("f", 4) == (0, 10, 100)
 
 
 def test_an_if_without_else_passes_its_parameters_on(agree: Agree) -> None:
