@@ -37,3 +37,10 @@ def size(text: str) -> int:
     if found is None:
         raise ValueError("expected bytes, or a size such as 64K or 512M")
     return int(found[1]) * _FACTORS[found[2].lower()]
+
+
+def units(text: str) -> int:
+    """A natural number. ValueError."""
+    if not text.isdecimal():
+        raise ValueError("expected a natural number")
+    return int(text)

@@ -8,7 +8,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from wasmine.cli.options import Arguments, Command, CommandError, Flag, UsageError
-from wasmine.cli.quantities import duration, size
+from wasmine.cli.quantities import duration, size, units
 from wasmine.cli.source import load
 from wasmine.errors import Exit, LinkError, Timeout
 from wasmine.format.types import F32, F64, FuncType
@@ -33,7 +33,8 @@ def execute(arguments: Arguments) -> int:
     module = load(path)
     invoked = arguments["--invoke"]
     argv = [PurePath(path).name, *([] if invoked else rest)]
-    runtime = Runtime(arguments["--engine"] or "auto", limits=Limits(memory=arguments["--max-memory"]))
+    limits = Limits(memory=arguments["--max-memory"], fuel=arguments["--fuel"])
+    runtime = Runtime(arguments["--engine"] or "auto", limits=limits)
 
     def run() -> int:
         if invoked:
@@ -199,6 +200,7 @@ COMMAND = Command(
             "--timeout", "stop the program after this time: 1.5 (seconds), 200ms, 1m30s", "DURATION", convert=duration
         ),
         Flag("--max-memory", "how large each memory may grow: 1000000 (bytes), 64K, 512M, 2G", "SIZE", convert=size),
+        Flag("--fuel", "how much the program may compute, in instructions by and large", "UNITS", convert=units),
         Flag("--fake-clock", "clocks that are the same in every run; sleeping takes no time"),
         Flag("--seed", "random numbers that are the same in every run", "NUMBER", convert=lambda text: int(text, 0)),
         Flag(

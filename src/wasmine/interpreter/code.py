@@ -20,6 +20,7 @@ from wasmine.interpreter.entry import enter
 from wasmine.interpreter.function import InterpreterFunction
 from wasmine.interpreter.heap import predicate
 from wasmine.interpreter.lowering import Lowering
+from wasmine.interpreter.metering import MeteredLowering
 from wasmine.interpreter.namespace import HELPERS
 from wasmine.interpreter.storage import InterpreterMemory
 from wasmine.interpreter.tail import trampoline
@@ -49,13 +50,13 @@ class CompiledFunction:
 class ModuleCode:
     """The compiled functions of a module."""
 
-    def __init__(self, module: Module) -> None:
+    def __init__(self, module: Module, *, metered: bool = False) -> None:
         # No reference to the module: it holds this object.
         self.context = module.context
         self.module_name = module.name
         self._function_name = weakref.WeakMethod(module.function_name)
         self._lock = threading.RLock()
-        self._lowering = Lowering(self.context)
+        self._lowering = MeteredLowering(self.context) if metered else Lowering(self.context)
         self._compiled: dict[int, CompiledFunction] = {}
         self._indices: dict[str, int] = {}  # by file name
         self._offsets: dict[int, list[int | None]] = {}
@@ -318,6 +319,7 @@ _BINDERS: Final[dict[str, Callable[[InstanceCode, str, Any], None]]] = {
     "elements": _value(lambda code, index: code.instance.elements),
     "reference": _value(lambda code, index: code.instance.function(index)),
     "predicate": _value(lambda code, number: predicate(code.module.cast_target(number))),
+    "fuel": _value(lambda code, _: code.instance.meter),
     "float": _value(lambda code, bits: f64_from_bits(bits)),
     "vector": _value(_vector),
     "vector name": _value(_vector_name),

@@ -20,6 +20,7 @@ class InterpreterEngine(Engine):
     """Lowers functions to Python source on their first call; see `interpreter.lowering`."""
 
     name: ClassVar[str] = "interpreter"
+    meters: ClassVar[bool] = True
 
     def new_memory(self, type: MemoryType) -> InterpreterMemory:
         """A zeroed memory."""
@@ -47,7 +48,7 @@ class InterpreterEngine(Engine):
 
     def new_code(self, instance: Instance) -> InstanceCode:
         """The code of an instance; the module's code objects are shared by all of its instances."""
-        return InstanceCode(instance, module_code(instance.module))
+        return InstanceCode(instance, module_code(instance.module, metered=instance.meter is not None))
 
     def close(self) -> None:
         """Nothing is held."""
@@ -58,9 +59,10 @@ class InterpreterEngine(Engine):
         return module_code(module).source(index)
 
 
-def module_code(module: Module) -> ModuleCode:
-    """The code of a module, made on first use."""
-    found: ModuleCode | None = module.cache.get("interpreter")
+def module_code(module: Module, *, metered: bool = False) -> ModuleCode:
+    """The code of a module, made on first use; `metered` code pays with the fuel of its instance."""
+    key = "interpreter, metered" if metered else "interpreter"
+    found: ModuleCode | None = module.cache.get(key)
     if found is None:
-        found = module.cache.setdefault("interpreter", ModuleCode(module))
+        found = module.cache.setdefault(key, ModuleCode(module, metered=metered))
     return found

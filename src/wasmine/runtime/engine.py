@@ -42,6 +42,7 @@ class Engine(ABC):
     """One way to run code. Types are closed and values are internal ones everywhere here."""
 
     name: ClassVar[str]
+    meters: ClassVar[bool] = False  # whether it can make code that pays with fuel
 
     @abstractmethod
     def new_memory(self, type: MemoryType) -> Memory:

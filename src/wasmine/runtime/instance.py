@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from wasmine.errors import LinkError, WasmineError
+from wasmine.errors import LinkError, UnsupportedFeature, WasmineError
 from wasmine.format.module import Active, Mode
 from wasmine.format.types import Kind
+from wasmine.runtime.fuel import Fuel
+from wasmine.runtime.limits import Limits
 from wasmine.runtime.tag import Tag
 
 if TYPE_CHECKING:
@@ -15,11 +17,22 @@ if TYPE_CHECKING:
     from wasmine.runtime.engine import Code
     from wasmine.runtime.function import Function
     from wasmine.runtime.globals import Global
-    from wasmine.runtime.limits import Limits
     from wasmine.runtime.memory import Memory
     from wasmine.runtime.module import Module
     from wasmine.runtime.runtime import Runtime
     from wasmine.runtime.table import Table
+
+
+def _meter(runtime: Runtime, limits: Limits) -> Fuel | None:
+    if limits.fuel is None:
+        return None
+    if not runtime.engine.meters:
+        raise UnsupportedFeature(
+            "fuel",
+            f"the {runtime.engine.name} engine does not count fuel: "
+            'use Runtime("interpreter", ...), or give Runtime(limits=...) the fuel',
+        )
+    return Fuel(limits.fuel)
 
 
 class Exports(Mapping[str, Any]):
@@ -67,7 +80,7 @@ class Instance:
 
     Index spaces are complete lists (imports first). `function(i)` gives the function reference of index `i`, always the
     same object. `elements` and `data` are the segments that instructions may still use; dropped ones are empty. `limits`
-    are what it was made with, `timeout` the seconds that a call from Python may take (None: any).
+    are what it was made with, `timeout` the seconds that a call from Python may take (None: any), `meter` its fuel.
     """
 
     def __init__(
@@ -79,6 +92,7 @@ class Instance:
         self.closed = False
         self.limits = limits
         self.timeout = limits.timeout
+        self.meter = _meter(runtime, limits)
         self._functions: dict[int, Function] = dict(enumerate(imported[Kind.FUNC]))
         self.tables: list[Table] = imported[Kind.TABLE]
         self.memories: list[Memory] = imported[Kind.MEMORY]
@@ -89,6 +103,17 @@ class Instance:
         self.code: Code = runtime.engine.new_code(self)
         self._define()
         self.exports = Exports(self)
+
+    @property
+    def fuel(self) -> int | None:
+        """How much the instance may still compute, None if that is not counted. What is set is what is left then."""
+        return self.meter.left if self.meter is not None else None
+
+    @fuel.setter
+    def fuel(self, left: int) -> None:
+        if self.meter is None:
+            raise ValueError("the instance was made without fuel: give Limits(fuel=...) when it is instantiated")
+        self.meter.left = Limits(fuel=left).fuel or 0
 
     def _define(self) -> None:
         """Allocate what the module defines."""

@@ -10,14 +10,16 @@ class Limits:
     """What a guest may take at most; None is no limit of the host's.
 
     `timeout`: seconds for each call from Python, the start function's included; then it raises `Timeout`. A call inside
-    another one has no more time than is left of that. `memory`: bytes, and `table`: elements, for each memory and table
-    that an instance defines; growing beyond fails as WebAssembly lets it fail, and a module that needs more from the start
-    is a `LinkError`. `instances`: how many open instances a runtime has.
+    another one has no more time than is left of that. `fuel`: units that an instance may compute until it raises
+    `OutOfFuel` (docs/limits.md); `Instance.fuel` says what is left. `memory`: bytes, and `table`: elements, for each memory
+    and table that an instance defines; growing beyond fails as WebAssembly lets it fail, and a module that needs more from
+    the start is a `LinkError`. `instances`: how many open instances a runtime has.
 
     A guest that was stopped by a limit keeps the state that it had; its instance can be called again.
     """
 
     timeout: float | None = None
+    fuel: int | None = None
     memory: int | None = None
     table: int | None = None
     instances: int | None = None
