@@ -15,12 +15,15 @@ def execute(arguments: Arguments) -> int:
 
     with Runtime() as runtime:
         chosen = runtime.engine.name
+    compiler, bounds = _compiler()
     facts = {
         "wasmine": __version__,
         "python": f"{platform.python_implementation()} {platform.python_version()} ({sys.platform})",
         "machine": f"{platform.machine()}, {platform.system()} {platform.release()}",
         **{f"{name} engine": _state(name) for name in ENGINES if name != "auto"},
         "auto": f"takes the {chosen} engine",
+        "compiler": compiler,
+        "memory bounds": bounds,
         "host directories": "can be mounted" if supported() else "cannot be mounted safely on this operating system",
     }
     width = max(map(len, facts)) + 2
@@ -39,6 +42,21 @@ def _state(engine: str) -> str:
     except Exception as error:  # whatever is wrong, saying so is what a doctor is for
         return f"does not work here: {error or type(error).__name__}"
     return "works here"
+
+
+def _compiler() -> tuple[str, str]:
+    """What the compiler engine uses here, or why there is none; how it checks bounds, and why so."""
+    from wasmine.compiler.availability import unavailable
+
+    problem = unavailable()
+    if problem:
+        return f"cannot be used: {problem}", "checked by the interpreter"
+    from wasmine.compiler.engine import guard_pages
+    from wasmine.compiler.machine.processor import level
+
+    problem = guard_pages()
+    bounds = f"compared at every access: {problem}" if problem else "guarded by protected pages"
+    return f"can be used, with templates for {level()}", bounds
 
 
 COMMAND = Command("doctor", "Say which engine is used on this machine, and why", "", execute)

@@ -28,7 +28,6 @@ class NativeCode:
     """
 
     def __init__(self, engine: CompilerEngine, instance: Instance, module: ModuleCode) -> None:
-        self._attached: list[tuple[NativeMemory | NativeTable, Pair]] = []
         self.engine = engine
         self.instance = instance
         self.module = module
@@ -39,10 +38,6 @@ class NativeCode:
         self._waiting: dict[int, int] = {}  # records that still lead to a stub, by function
         ctypes.memmove(self.address, module.initial, len(module.initial))
         self._set(Context.CALL_HOST, engine.services.callable_address)
-
-    def __del__(self) -> None:
-        for shared, pair in self._attached:
-            shared.detach(pair)
 
     def _set(self, offset: int, value: int) -> None:
         ctypes.c_uint64.from_address(self.address + offset).value = value
@@ -66,9 +61,7 @@ class NativeCode:
     def _attach(self, offsets: Iterable[int], members: Iterable[object]) -> None:
         for offset, shared in zip(offsets, members, strict=True):
             assert isinstance(shared, NativeMemory | NativeTable)
-            pair = Pair.from_buffer(self._buffer, self._shift + offset)
-            self._attached.append((shared, pair))
-            shared.attach(pair)
+            shared.attach(Pair.from_buffer(self._buffer, self._shift + offset))
 
     def function(self, index: int) -> NativeFunction:
         """A new function reference of a defined function."""

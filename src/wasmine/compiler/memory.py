@@ -24,7 +24,7 @@ RESERVE_64: Final = 1 << 36
 
 
 class Pair(ctypes.c_uint64 * 2):  # type: ignore[misc]
-    """A base and a length in a VM context."""
+    """A base and a length in a VM context, which it keeps alive."""
 
 
 class NativeMemory(Memory):
@@ -42,7 +42,7 @@ class NativeMemory(Memory):
         self._view: memoryview | None = None
         self._committed = 0
         self._length = 0
-        self.fields: dict[int, Pair] = {}  # by address
+        self.fields: list[Pair] = []
         if not self._commit(size):
             raise MemoryError(f"cannot allocate a memory of {size} bytes")
         self._length = size
@@ -94,15 +94,11 @@ class NativeMemory(Memory):
     def attach(self, pair: Pair) -> None:
         """Keep a pair up to date from now on."""
         with lock:
-            self.fields[ctypes.addressof(pair)] = pair
+            self.fields.append(pair)
             self._publish()
 
-    def detach(self, pair: Pair) -> None:
-        """The pair is about to go."""
-        self.fields.pop(ctypes.addressof(pair), None)
-
     def _publish(self) -> None:
-        for pair in list(self.fields.values()):
+        for pair in self.fields.copy():
             pair[0] = self.base
             pair[1] = self._length
 

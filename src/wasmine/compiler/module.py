@@ -96,7 +96,7 @@ class ModuleCode:
         self._options = options
         self._first = module.context.imported_functions
         self._pages: list[tuple[int, int]] = []  # address and size of what lies in code memory
-        weakref.finalize(self, _release, glue, self._pages).atexit = False
+        self._owner = _owner_of(glue, self._pages)
         self._make_table(len(module.syntax.code))
         self.buffer_type = ctypes.c_ubyte * (self.layout.size + CONTEXT_ALIGNMENT)
         self.initial = self._initial_context()
@@ -169,7 +169,12 @@ class ModuleCode:
         return start
 
 
-def _release(glue: Glue, pages: list[tuple[int, int]]) -> None:
-    for address, size in pages:
-        placed_code.remove(address, address + size)
-        glue.code.release(address, size)
+def _owner_of(glue: Glue, pages: list[tuple[int, int]]) -> object:
+    """An object that gives pages of code memory (address and size) back when it goes."""
+
+    def give_back() -> None:
+        for address, size in pages:
+            placed_code.remove(address, address + size)
+            glue.code.release(address, size)
+
+    return libc.when_deallocated(give_back)

@@ -37,7 +37,7 @@ class NativeTable(Table):
         self._encode = references.encoder(type.element)
         self._decode = references.decoder(type.element)
         self._size = 0
-        self.fields: dict[int, Pair] = {}  # by address
+        self.fields: list[Pair] = []
         reserved = libc.round_up(max(8 * self.maximum, 8))
         try:
             self._mapping = Mapping(reserved)
@@ -55,15 +55,11 @@ class NativeTable(Table):
     def attach(self, pair: Pair) -> None:
         """Keep a pair up to date from now on."""
         with lock:
-            self.fields[ctypes.addressof(pair)] = pair
+            self.fields.append(pair)
             self._publish()
 
-    def detach(self, pair: Pair) -> None:
-        """The pair is about to go."""
-        self.fields.pop(ctypes.addressof(pair), None)
-
     def _publish(self) -> None:
-        for pair in list(self.fields.values()):
+        for pair in self.fields.copy():
             pair[0] = self.base
             pair[1] = self._size
 

@@ -60,11 +60,16 @@ class CodeMemory:
         return address
 
     def _take(self, size: int) -> int | None:
-        for address, room in list(self._free.items()):
-            if room >= size and self._free.pop(address, None) is not None:
-                if room > size:
-                    self._free[address + size] = room - size
-                return address
+        # A list of keys: making one of pairs allocates objects, so the collector may run and release code meanwhile.
+        for address in list(self._free):
+            if self._free.get(address, 0) >= size:
+                taken = self._free.pop(address, 0)
+                if taken > size:
+                    self._free[address + size] = taken - size
+                if taken >= size:
+                    return address
+                if taken:  # another piece begins there by now
+                    self._free[address] = taken
         return None
 
     def fill(self, address: int, code: bytes | bytearray) -> None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 import mmap
 import os
 import sys
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PAGE: Final = mmap.PAGESIZE
 PROT_NONE: Final = 0
@@ -161,3 +165,30 @@ def signal_action(number: int) -> SignalAction:
 def set_signal_action(number: int, action: SignalAction) -> None:
     """Install a handler."""
     _check(_sigaction(number, ctypes.byref(action), None), f"cannot install a handler of signal {number}")
+
+
+_new_capsule = ctypes.pythonapi.PyCapsule_New
+_new_capsule.restype = ctypes.py_object
+_new_capsule.argtypes = (_address, _address, _address)
+_capsule_pointer = ctypes.PYFUNCTYPE(_address, _address, _address)(("PyCapsule_GetPointer", ctypes.pythonapi))
+_waiting: Final[dict[int, Callable[[], None]]] = {}
+_numbers: Final = itertools.count(1)
+
+
+def _act(capsule: int) -> None:
+    _waiting.pop(_capsule_pointer(capsule, None))()
+
+
+_deallocated: Final = ctypes.PYFUNCTYPE(None, _address)(_act)
+
+
+def when_deallocated(action: Callable[[], None]) -> object:
+    """An object that calls `action` when it is deallocated.
+
+    That is later than a finalizer or the callback of a weak reference: the garbage collector calls these before it takes
+    anything apart, and other finalizers that it calls then may still use what the action is to destroy.
+    """
+    number = next(_numbers)
+    _waiting[number] = action
+    found: object = _new_capsule(number, None, _deallocated)
+    return found
