@@ -151,7 +151,7 @@ class Watchdog:
     def wake(self) -> None:
         """Look at once."""
         self._wake.put(None)
-        if self.thread is None:
+        if self.thread is None and not sys.is_finalizing():  # no thread would begin any more
             with self._lock:
                 if self.thread is None:
                     thread = threading.Thread(target=self._run, name="wasmine watchdog", daemon=True)
@@ -172,6 +172,13 @@ class Watchdog:
             self.wake()
 
     def _run(self) -> None:
+        try:
+            self._watch()
+        except BaseException:
+            self.thread = None  # the next one to need it gets another
+            raise
+
+    def _watch(self) -> None:
         idle_since = time.monotonic()
         while True:
             self._next = _FAR  # whoever adds something from here on wakes us

@@ -33,6 +33,9 @@ ENGINES: tuple[str, ...] = ("auto", "compiler", "interpreter")
 Bounds: TypeAlias = Literal["auto", "guard", "checked"]
 BOUNDS: tuple[str, ...] = ("auto", "guard", "checked")
 
+AUTO_COMPILES = False
+"""Whether "auto" takes the compiler where it can be used."""
+
 
 class Runtime:
     """A place for instances that can share functions, memories, tables, globals and tags.
@@ -70,11 +73,19 @@ class Runtime:
     def engine(self) -> Engine:
         """The engine; "auto" is settled when it is first needed."""
         if self._engine is None:
-            self._engine = self._new_engine()
+            self._settle(None)
+            assert self._engine is not None
         return self._engine
 
-    def _new_engine(self) -> Engine:
-        if self._engine_name == "compiler":
+    def _settle(self, module: Module | None) -> None:
+        """Choose the engine, for good. `module` is the first one, None where something else is needed before any."""
+        with self._lock:
+            if self._engine is None:
+                self._engine = self._new_engine(module)
+
+    def _new_engine(self, module: Module | None) -> Engine:
+        automatic = self._engine_name == "auto" and self.limits.fuel is None and _compiler_fits(module)
+        if self._engine_name == "compiler" or automatic:
             from wasmine.compiler.engine import CompilerEngine
 
             return CompilerEngine(self._bounds)
@@ -99,6 +110,8 @@ class Runtime:
         """
         self._check_open()
         module = source if isinstance(source, Module) else Module(source, features=self.features)
+        if self._engine is None:
+            self._settle(module)
         if name is not None and name in self.instances:
             raise ValueError(f"an instance named {name!r} exists already: close it first, or choose another name")
         most = self.limits.instances
@@ -197,6 +210,17 @@ class Runtime:
     def __repr__(self) -> str:
         engine = self._engine.name if self._engine is not None else self._engine_name
         return f"<runtime {engine}, {len(self._all)} instances{', closed' if self.closed else ''}>"
+
+
+def _compiler_fits(module: Module | None) -> bool:
+    """Whether "auto" is the compiler: it can be used here, and for this module."""
+    from wasmine.compiler.availability import unavailable
+
+    if not AUTO_COMPILES or unavailable():
+        return False
+    from wasmine.compiler.engine import CompilerEngine
+
+    return module is None or not CompilerEngine.missing_features(module)
 
 
 def _limits(minimum: int, maximum: int | None, ceiling: int) -> Range:

@@ -57,8 +57,8 @@ class NativeTrap(NamedTuple):
 class Glue:
     """The blob in code memory, the signal handlers and the threads; one per process (`load`).
 
-    `enter(c_size_t(frame))` calls wasm code as `layout.Call` says: 0, or 1 after a trap. Or it raises what Python code raised that
-    the wasm code had called. It releases the GIL while wasm code runs.
+    `enter(c_size_t(frame))` calls wasm code as `layout.Call` says: 0, or 1 after a trap. Or it raises what Python code
+    raised that the wasm code had called. It releases the GIL while wasm code runs.
     """
 
     def __init__(self, blob: bytes, symbols: Mapping[str, int]) -> None:
