@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 from wasmine.compiler.baseline import assembler
 from wasmine.compiler.code import trap_number
 from wasmine.compiler.templates.expand import (
+    HOLE_32,
     HOLE_64,
     HOLE_CONSTANT,
     HOLE_NEGATED,
@@ -31,16 +33,18 @@ if TYPE_CHECKING:
 _TRAP_NUMBERS: Final = tuple(map(trap_number, TrapKind))
 _MASK: Final = 0xFFFFFFFF
 _INT32 = assembler.INT32.pack_into
+_UINT32 = Struct("<I").pack_into
 
 
 class Form:
     """A template of the library, with what decides how it is emitted.
 
     `key` is its number where `TemplateLibrary.code` wants it. `plain`: its code has no holes at all. `special`: it has
-    others than those of one value, whose number `hole` is. `hazards` are the library's.
+    others than those of one value, whose number `hole` is. `branches`: these are distances of branches. `hazards` are the
+    library's.
     """
 
-    __slots__ = ("hazards", "hole", "holes", "key", "plain", "special")
+    __slots__ = ("branches", "hazards", "hole", "holes", "key", "plain", "special")
 
     def __init__(self, library: TemplateLibrary, number: int) -> None:
         self.key = number << 24
@@ -49,6 +53,9 @@ class Form:
         self.holes = {hole.operand for hole in found if hole.kind <= HOLE_NEGATED}
         self.hole = max(self.holes, default=0)
         self.plain = not found
+        self.branches = len(self.holes) <= 1 and {hole.kind for hole in found if hole.kind > HOLE_NEGATED} == {
+            HOLE_TAKEN
+        }
         self.special = len(self.holes) > 1 or any(hole.kind > HOLE_NEGATED for hole in found)
 
 
@@ -60,7 +67,7 @@ class _Plain(dict[int, bytes]):
         self._library = library
 
     def __missing__(self, key: int) -> bytes:
-        found = self[key] = _expand(self._library, key)[0]
+        found = self[key] = self._library.codes[key].code
         return found
 
 
@@ -75,7 +82,7 @@ class _Small(dict[int, bytes]):
         value = key & 255
         if value > 127:
             value -= 256
-        template, holes = _expand(self._library, key >> 8)
+        template, holes = self._library.codes[key >> 8]
         code = bytearray(template)
         for hole in holes:
             fill(code, hole.offset, hole, value)
@@ -83,8 +90,25 @@ class _Small(dict[int, bytes]):
         return found
 
 
-def _expand(library: TemplateLibrary, key: int) -> tuple[bytes, tuple[Hole, ...]]:
-    return library.code(key >> 24, key >> 12 & 15, key >> 8 & 15, key >> 4 & 15, key & 15, key >> 16 & 255)
+class _Branches(dict[int, tuple[bytes, tuple[int, ...]]]):
+    """The same for branches, with the places of their distances."""
+
+    def __init__(self, library: TemplateLibrary) -> None:
+        super().__init__()
+        self._library = library
+
+    def __missing__(self, key: int) -> tuple[bytes, tuple[int, ...]]:
+        value = key & 255
+        if value > 127:
+            value -= 256
+        template, holes = self._library.codes[key >> 8]
+        code = bytearray(template)
+        for hole in holes:
+            if hole.kind != HOLE_TAKEN:
+                fill(code, hole.offset, hole, value)
+        fields = tuple(hole.offset for hole in holes if hole.kind == HOLE_TAKEN)
+        found = self[key] = (bytes(code), fields)
+        return found
 
 
 def fill(code: bytearray, at: int, hole: Hole, value: int) -> None:
@@ -111,6 +135,8 @@ class Emitter:
         self._later: list[Callable[[], None]] = []
         self._plain = _Plain(library)
         self._small = _Small(library)
+        self._branches = _Branches(library)
+        self._codes = library.codes
         self._forms: dict[str, Form | None] = {}
         self.operations: dict[tuple[str, str, str], Operation | None] = {}
 
@@ -154,22 +180,36 @@ class Emitter:
         else:
             code = self.code
             start = len(code)
-            template, holes = _expand(self.library, form.key | registers)
+            template, holes = self._codes[form.key | registers]
             code += template
             for hole in holes:
-                fill(code, start + hole[0], hole, value)  # type: ignore[arg-type]
+                if hole.kind == HOLE_32:
+                    _UINT32(code, start + hole.offset, value + hole.addend & _MASK)  # type: ignore[operator]
+                else:
+                    fill(code, start + hole.offset, hole, value)  # type: ignore[arg-type]
+
+    def branch(self, form: Form, registers: int, value: Values, position: int, taken: list[int]) -> None:
+        """Append a template that branches; the fields of its distances are appended to `taken`."""
+        if form.branches and SMALL_MIN <= value <= SMALL_MAX:  # type: ignore[operator]
+            key = (form.key | 1 << form.hole + 16 | registers) << 8 | value & 255  # type: ignore[operator]
+            code, fields = self._branches[key]
+            start = len(self.code)
+            self.code += code
+            taken += [start + field for field in fields]
+        else:
+            self.special(form, registers, value, position, taken)
 
     def special(
         self, form: Form, registers: int, value: Values, position: int = 0, taken: list[int] | None = None
     ) -> None:
-        """`emit` for any form. Branches have the fields of their distances appended to `taken`."""
+        """`emit` and `branch` for any form."""
         pooled = value if isinstance(value, bytes) else b""
         values = value if isinstance(value, dict) else {form.hole: value}
         small = 0
         for number in form.holes:
             if SMALL_MIN <= values[number] <= SMALL_MAX:  # type: ignore[operator]
                 small |= 1 << number
-        template, holes = _expand(self.library, form.key | small << 16 | registers)
+        template, holes = self._codes[form.key | small << 16 | registers]
         code = self.code
         start = len(code)
         code += template

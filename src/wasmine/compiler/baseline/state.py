@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from wasmine.compiler.baseline import assembler
 from wasmine.compiler.baseline.operation import GENERAL, operation
+from wasmine.format.types import F32, F64, I32, I64, V128, NumberType
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -38,19 +39,19 @@ if TYPE_CHECKING:
 REGISTER, PINNED, SLOT, CONSTANT, PENDING, HELD = range(6)
 
 TYPE_NAMES: Final = {"i": "i32", "I": "i64", "f": "f32", "F": "f64", "v": "v128"}
-_LETTERS: Final = {"i32": "i", "i64": "I", "f32": "f", "f64": "F", "v128": "v"}
+_LETTERS: Final[dict[ValueType, str]] = {I32: "i", I64: "I", F32: "f", F64: "F", V128: "v"}
 _SEARCHED: Final = 64
 """If more entries than these must be searched, all are put into their places first, so that the next search is short."""
 
 
 def letter_of(type: ValueType) -> str:
     """The letter of a type; references are `I`."""
-    return _LETTERS.get(getattr(type, "name", ""), "I")
+    return _LETTERS[type] if type.__class__ is NumberType else "I"
 
 
 def letters_of(types: Sequence[ValueType]) -> str:
     """The letters of types."""
-    return "".join(map(letter_of, types))
+    return "".join([_LETTERS[type] if type.__class__ is NumberType else "I" for type in types]) if types else ""
 
 
 def size_of(letters: str) -> int:
