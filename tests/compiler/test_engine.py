@@ -245,9 +245,13 @@ def test_an_instance_is_used_by_one_thread_at_a_time(compiled: Instantiate) -> N
     thread = threading.Thread(target=spin)
     thread.start()
     try:
-        with pytest.raises(wasmine.WasmineError, match="instance 'busy' is in use by another thread"):
-            while True:  # until the other thread is there
+
+        def until_the_other_thread_is_there() -> None:
+            while True:
                 made.exports.add(1, 2)
+
+        with pytest.raises(wasmine.WasmineError, match="instance 'busy' is in use by another thread"):
+            until_the_other_thread_is_there()
         for call in (through.call, through.tail):
             with pytest.raises(wasmine.WasmineError, match="in use by another thread"):
                 call()
