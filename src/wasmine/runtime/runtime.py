@@ -33,7 +33,7 @@ ENGINES: tuple[str, ...] = ("auto", "compiler", "interpreter")
 Bounds: TypeAlias = Literal["auto", "guard", "checked"]
 BOUNDS: tuple[str, ...] = ("auto", "guard", "checked")
 
-AUTO_COMPILES = False
+AUTO_COMPILES = True
 """Whether "auto" takes the compiler where it can be used."""
 
 
