@@ -47,10 +47,6 @@ class References:
             entry = self._state.in_register(entry)
         return (PENDING, "i", self._is_zero, entry[2], 0, 0, entry[0] == REGISTER, False, 0)
 
-    def equal(self) -> None:
-        """ref.eq: the compiler has no types whose values it compares."""
-        raise AssertionError("ref.eq needs types that this engine refuses")
-
     def as_non_null(self, _: ValueType) -> None:
         """ref.as_non_null"""
         state = self._state
