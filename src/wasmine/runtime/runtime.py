@@ -42,7 +42,7 @@ class Runtime:
 
     `engine` chooses how code runs: "compiler" makes machine code, where the machine allows it (UnsupportedFeature
     otherwise), "interpreter" works everywhere, "auto" takes the better one that can run the first module. `bounds` says how
-    the compiler checks accesses to memory: "guard" by protected pages, "checked" by comparing, "auto" as the machine allows.
+    the compiler checks accesses to memory: "guard" by protected pages, "checked" by comparing, "auto" as is possible.
     `features` are what modules given as source may use (a `Module` brings its own). `limits` are those of every instance
     that is given no others. Use it as a context manager, or call `close()`.
     """
@@ -105,8 +105,8 @@ class Runtime:
 
         `source` is a `Module` or what `Module` takes. `imports` maps module names to mappings (or instances) of functions,
         Python callables, memories, tables, globals, tags, or plain numbers for immutable globals; what it does not give is
-        looked up among the instances registered by `name`. What `limits` leave open is as in the runtime's. LinkError, Trap,
-        and what `Module` and the start function raise.
+        looked up among the instances registered by `name`. What `limits` leave open is as in the runtime's. LinkError,
+        Trap, and what `Module` and the start function raise.
         """
         self._check_open()
         module = source if isinstance(source, Module) else Module(source, features=self.features)
