@@ -39,3 +39,9 @@ def test_docstring_examples_run() -> None:
     import wasmine
 
     assert doctest.testmod(wasmine).failed == 0
+
+
+def test_test_files_have_names_of_their_own() -> None:
+    # pytest imports test files by their base names; two of the same name stop the whole run.
+    names = [path.name for path in (ROOT / "tests").rglob("*.py") if path.name != "conftest.py"]
+    assert sorted({name for name in names if names.count(name) > 1}) == []
