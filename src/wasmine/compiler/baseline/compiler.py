@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import threading
+from bisect import bisect
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -37,6 +39,9 @@ LEAF_FRAME: Final = 32 << 10
 _ZEROED_ONE_BY_ONE: Final = 12
 
 
+_EVERYWHERE: Final = (0, sys.maxsize)
+
+
 class Allocation(NamedTuple):
     """The registers of a function: of pinned locals by index, those to be saved, and those left for temporaries."""
 
@@ -47,38 +52,56 @@ class Allocation(NamedTuple):
     vector: Sequence[int]
 
 
+class _File:
+    """The registers of one file, given out to locals: temporary ones to spare first, then ones that must be saved."""
+
+    def __init__(self, temporaries: Sequence[int], saved: Sequence[int], spare: int) -> None:
+        self.temporaries = list(temporaries)
+        self.saved: list[int] = []
+        self._left = list(saved)
+        self._spare = spare
+        self._lives: dict[int, list[tuple[int, int]]] = {}  # of the locals in each register, in order
+
+    def pin(self, weight: int, life: tuple[int, int]) -> int | None:
+        """A register for a local, shared with others that live elsewhere; None if there is none or it does not pay."""
+        for register, lives in self._lives.items():
+            i = bisect(lives, life)
+            if (not i or lives[i - 1][1] < life[0]) and (i == len(lives) or life[1] < lives[i][0]):
+                lives.insert(i, life)
+                return register
+        if self._spare:
+            self._spare -= 1
+            register = self.temporaries.pop()
+        elif self._left and weight > 2:
+            register = self._left.pop(0)
+            self.saved.append(register)
+        else:
+            return None
+        self._lives[register] = [life]
+        return register
+
+
 def allocate(letters: str, weights: Weights, *, spare: bool) -> Allocation:
     """Choose registers for the heaviest locals.
 
     Registers that calls preserve must be saved first, so a local must be used more than twice. A function that calls
     nothing, nor has instructions of four operands, may do with fewer temporary registers if they are `spare`.
     """
-    general, vector = list(assembler.GENERAL_TEMPORARIES), list(assembler.VECTOR_TEMPORARIES)
     if weights.handlers:
-        return Allocation({}, assembler.GENERAL_SAVED, assembler.VECTOR_SAVED, general, vector)
-    kept_general, kept_vector = list(assembler.GENERAL_SAVED), list(assembler.VECTOR_SAVED)
-    spare_general = spare_vector = 0 if weights.calls or weights.wide or not spare else 2
+        saved = assembler.GENERAL_SAVED, assembler.VECTOR_SAVED
+        return Allocation({}, *saved, assembler.GENERAL_TEMPORARIES, assembler.VECTOR_TEMPORARIES)
+    count = 0 if weights.calls or weights.wide or not spare else 2
+    general = _File(assembler.GENERAL_TEMPORARIES, assembler.GENERAL_SAVED, count)
+    vector = _File(assembler.VECTOR_TEMPORARIES, assembler.VECTOR_SAVED, count)
     pins: dict[int, int] = {}
-    saved_general: list[int] = []
-    saved_vector: list[int] = []
-    by_weight = sorted(weights.locals.items(), key=lambda item: -item[1])
-    for local, weight in by_weight:
+    for local, weight in sorted(weights.locals.items(), key=lambda item: -item[1]):
         if weight < 2:
             break
-        if letters[local] in GENERAL:
-            if spare_general:
-                spare_general -= 1
-                pins[local] = general.pop()
-            elif kept_general and weight > 2:
-                pins[local] = kept_general.pop(0)
-                saved_general.append(pins[local])
-        elif spare_vector:
-            spare_vector -= 1
-            pins[local] = vector.pop()
-        elif kept_vector and weight > 2:
-            pins[local] = kept_vector.pop(0)
-            saved_vector.append(pins[local])
-    return Allocation(pins, saved_general, saved_vector, general, vector)
+        file = general if letters[local] in GENERAL else vector
+        register = file.pin(weight, weights.lives.get(local, _EVERYWHERE))
+        if register is not None:
+            pins[local] = register
+    return Allocation(pins, general.saved, vector.saved, general.temporaries, vector.temporaries)
 
 
 class Compiler:
@@ -330,7 +353,7 @@ class Compiler:
         return frame_end
 
     def _load_locals(self, letters: str, params: int, weights: Weights) -> None:
-        """Load pinned parameters, zero the other locals. Those that are never used are left alone."""
+        """Load pinned parameters, zero the other locals. Those that nobody reads before they are set are left alone."""
         state, emitter = self._state, self._emitter
         place = 0
         zeroed: list[tuple[int, str]] = []
@@ -340,9 +363,11 @@ class Compiler:
             if local < params:
                 if home[0] == PINNED:
                     state.load(letter, home[2], place)
+            elif local not in weights.locals or weights.lives.get(local, _EVERYWHERE)[0]:
+                pass  # never used, or set first
             elif home[0] == PINNED:
                 state.set_constant(letter, home[2], 0 if letter in GENERAL else bytes(16))
-            elif local in weights.locals:
+            else:
                 zeroed.append((place, letter))
             place += size
         if not zeroed:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from wasmine.compiler.baseline.lifetimes import lifetimes, local_index
 from wasmine.format.instructions import BY_NAME, INSTRUCTIONS, SLOTS
-from wasmine.record import record
+from wasmine.record import field, record
 from wasmine.validation.walk import walk_function
 
 if TYPE_CHECKING:
@@ -22,13 +23,16 @@ if TYPE_CHECKING:
 PER_LOOP: Final = 8
 """A loop is taken to run so many times."""
 
+_MANY_LOCALS: Final = 6
+"""So many have registers of their own at any rate."""
+
 _HEAVIEST: Final = PER_LOOP**7
 
 _N = rb"[\x80-\xff]*[\x00-\x7f]"  # one LEB128 number
 _MEMARG = rb"(?:[\x00-\x3f]|[\x40-\x7f]" + _N + rb")" + _N
 _SKIPPED: Final = rb"|".join(
     (
-        rb"[\x45-\xc4\x00\x01\x05\x0f\x1a\x1b\xd1\xd4]",
+        rb"[\x45-\xc4\x00\x01\x0f\x1a\x1b\xd1\xd4]",
         rb"[\x41\x42\x23\x24\x0c\x0d\x25\x26\x3f\xd0\xd5\xd6]" + _N,
         rb"[\x28-\x3e]" + _MEMARG,
         rb"\x43.{4}|\x44.{8}",
@@ -53,17 +57,21 @@ _CALLS: Final = (
     rb"\xfc[\x09\x0d\x0f\x11]" + _N,
     rb"\xfe[\x00-\x02]" + _MEMARG,
 )
-_TOKENS: Final = rb"|".join((rb"[\x20-\x22]" + _N, rb"[\x02-\x04]" + _N, rb"\x0b", *_CALLS, rb"."))
+_TOKENS: Final = rb"|".join((rb"[\x20-\x22]" + _N, rb"[\x02-\x04]" + _N, rb"[\x05\x0b]", *_CALLS, rb"."))
 
 
 @record(frozen=False)
 class Weights:
-    """What the scan found. `locals` has an entry for every local that is used."""
+    """What the scan found. `locals` has an entry for every local that is used.
+
+    `lives` are the lifetimes of locals where there are many (`lifetimes`): one that begins at 0 has a value from the start.
+    """
 
     locals: dict[int, int]
     calls: bool = False  # anything that calls other code, runtime functions included
     handlers: bool = False  # try blocks
     wide: bool = False  # instructions with four operands: they need all temporary registers
+    lives: dict[int, tuple[int, int]] = field(default_factory=dict)
 
 
 _scan: Callable[[bytes], list[bytes]] | None = None
@@ -71,11 +79,14 @@ _scan: Callable[[bytes], list[bytes]] | None = None
 
 def weigh(context: Context, index: int) -> Weights:
     """The weights of the function `index`, whose body is known to be valid."""
-    found = _weigh_tokens(_tokens(context.syntax.code[index - context.imported_functions].body.code))
+    tokens = _tokens(context.syntax.code[index - context.imported_functions].body.code)
+    found = _weigh_tokens(tokens)
     if found is None:
         visitor = _Visitor()
         walk_function(context, index, visitor)
-        found = visitor.weights
+        return visitor.weights
+    if len(found.locals) > _MANY_LOCALS:
+        found.lives = lifetimes(tokens, len(context.signatures[index].params))
     return found
 
 
@@ -105,6 +116,8 @@ def _weigh_tokens(tokens: Iterable[bytes]) -> Weights | None:
         elif opcode == 0x0B:
             if outer:
                 weight = outer.pop()
+        elif opcode == 5:
+            pass
         elif 2 <= opcode <= 4 and len(token) > 1:
             outer.append(weight)
             if opcode == 3 and weight < _HEAVIEST:
@@ -115,9 +128,7 @@ def _weigh_tokens(tokens: Iterable[bytes]) -> Weights | None:
             return None
     locals: dict[int, int] = {}
     for token, count in counts.items():
-        index = token[1]
-        if index > 127:
-            index = sum((byte & 127) << 7 * place for place, byte in enumerate(token[1:]))
+        index = local_index(token)
         locals[index] = locals.get(index, 0) + count
     return Weights(locals, calls)
 
