@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from wasmine.errors import WasmineError
 from wasmine.format.types import I32, I64, FuncType
-from wasmine.runtime.host import Caller
 from wasmine.wasi import rights
 from wasmine.wasi.clocks import Clock, SystemClock
 from wasmine.wasi.descriptors import DescriptorTable, OpenDirectory
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from wasmine.format.types import ValueType
+    from wasmine.runtime.host import Caller
     from wasmine.wasi.mounts import Mount
     from wasmine.wasi.preview1 import WasiFunction
     from wasmine.wasi.random import RandomSource
