@@ -52,3 +52,17 @@ def test_a_parameter_of_a_loop_or_an_if_is_exact_before_it_meets_others(
     assert exports.g.value == -1
     assert exports["if"](255, 0) == 0x7FFF_FFFF_FFFF_FFFF
     assert exports["if"](255, 1) == 2
+
+
+def test_what_is_known_of_a_local_in_the_then_part_is_not_known_in_the_else_part(
+    instantiate: Callable[..., Instance],
+) -> None:
+    exports = instantiate(
+        """(module (func (export "f") (param i32 i32) (result f64) (local i32)
+          (local.set 2 (i32.mul (local.get 1) (local.get 1)))
+          (if (result f64) (i32.mul (local.get 0) (i32.const 3))
+            (then (local.set 2 (i32.const 7)) (f64.convert_i32_s (local.get 2)))
+            (else (f64.convert_i32_s (local.get 2))))))"""
+    ).exports
+    assert exports.f(1, 60000) == 7
+    assert exports.f(0, 60000) == float(60000 * 60000 - (1 << 32))

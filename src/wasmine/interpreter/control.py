@@ -66,7 +66,8 @@ def _blocks(lowering: Lowering) -> dict[str, Handler]:
         frame = lowering.enter("if", params, results, node, wrapper.label, node.then)
         frame.saved = stack[frame.base :]
         frame.otherwise = narrowed(frame.bounds, operand, False)
-        lowering.bounds.at = narrowed(frame.bounds, operand, True)
+        # A copy: what the then part assigns is nothing to the else part.
+        lowering.bounds.at = dict(narrowed(frame.bounds, operand, True))
 
     def else_(reachable: bool) -> None:
         frame = lowering.frames[-1]

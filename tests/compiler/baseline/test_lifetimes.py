@@ -130,7 +130,7 @@ class Writer:
           {integers} {floats} (local $n0 i32) (local $n1 i32) (local $n2 i32) {body} (local.get $i0) (local.get $f0)))"""
 
 
-@pytest.mark.parametrize("seed", range(80))
+@pytest.mark.parametrize("seed", range(150))
 def test_random_code_with_many_locals_does_what_it_does_in_the_interpreter(seed: int) -> None:
     module = wasmine.Module(Writer(seed).module())
     with wasmine.Runtime("compiler") as compiler, wasmine.Runtime("interpreter") as interpreter:
