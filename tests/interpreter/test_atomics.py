@@ -5,6 +5,7 @@ from __future__ import annotations
 import _thread
 import re
 import sys
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -291,9 +292,14 @@ def test_ctrl_c_ends_a_wait_and_leaves_no_waiter(monitor: Monitor) -> None:
         _thread.interrupt_main()
 
     thread = threading.Thread(target=interrupt)
-    thread.start()
-    with pytest.raises(KeyboardInterrupt):
-        ATOMICS["memory.atomic.wait32"](monitor, memory, 0, 0, FOREVER)
+    # Whoever runs the tests may have SIGINT ignored, as workers of pytest-xdist have.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        thread.start()
+        with pytest.raises(KeyboardInterrupt):
+            ATOMICS["memory.atomic.wait32"](monitor, memory, 0, 0, FOREVER)
+    finally:
+        signal.signal(signal.SIGINT, before)
     thread.join()
     assert monitor.waiting(0) == 0
     assert ATOMICS["memory.atomic.notify"](monitor, memory, 0, 1) == 0
