@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import _thread
 import re
-import sys
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
