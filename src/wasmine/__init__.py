@@ -73,6 +73,7 @@ _HOMES = {
     "wasmine.runtime.tag": ("Tag",),
     "wasmine.wasi.program": ("DEVNULL", "PIPE", "STDOUT", "CompletedProgram", "ProgramFailed", "run"),
 }
+_PACKAGES = ("assemblyscript", "emscripten", "wasi")
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
@@ -125,8 +126,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "wasi":  # so that `import wasmine` is enough for `wasmine.wasi.WASI`
-        return importlib.import_module("wasmine.wasi")
+    if name in _PACKAGES:  # so that `import wasmine` is enough for `wasmine.wasi.WASI`
+        return importlib.import_module(f"wasmine.{name}")
     home = _HOME.get(name)
     if home is None:
         raise AttributeError(f"module 'wasmine' has no attribute {name!r}")
@@ -136,4 +137,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOME, "wasi"})
+    return sorted({*globals(), *_HOME, *_PACKAGES})
