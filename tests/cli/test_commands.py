@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import socket
+import signal
 import subprocess
 import sys
 import threading
@@ -411,7 +412,12 @@ class TestProcess:
             (drop (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 16)))))""")
         command = [sys.executable, "-m", "wasmine", "run", str(path)]
         with subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            # Where SIGINT is ignored, as in what a shell puts into the background, children would inherit that.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         ) as process:
             assert process.stdout is not None
             assert process.stdout.read(1) == b"!"  # now it is about to read

@@ -33,7 +33,7 @@ def pack(code: bytes, symbols: dict[str, int]) -> bytes:
 
 def assemble(text: str, wanted: tuple[str, ...]) -> tuple[bytes, dict[str, int]]:
     """The code of assembly text and the offsets of its symbols. ValueError if it is not position-independent."""
-    import llvmlite.binding as llvm  # type: ignore[import-untyped]
+    import llvmlite.binding as llvm
 
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()

@@ -73,7 +73,7 @@ def _variants(shape: Shape) -> int:
 
 def _compile(wanted: list[Shape], known: dict[str, Meaning], level: Level) -> ObjectFile:
     """The object file of all templates; variant v of template n is the function `tN_v`."""
-    import llvmlite.binding as llvm  # type: ignore[import-untyped]
+    import llvmlite.binding as llvm
 
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()
