@@ -6,8 +6,8 @@ import io
 import os
 import re
 import shutil
-import socket
 import signal
+import socket
 import subprocess
 import sys
 import threading
