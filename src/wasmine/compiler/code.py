@@ -42,8 +42,6 @@ class Service(enum.IntEnum):
     MEMORY_GROW = 1  # delta | memory -> old size or -1
     MEMORY_INIT = 2  # destination, source (i32), count (i32) | data, memory
     DATA_DROP = 3  # | data
-    MEMORY_COPY = 4  # destination, source, count | destination memory, source memory
-    MEMORY_FILL = 5  # destination, value (i32), count | memory
     TABLE_GROW = 6  # value, delta | table -> old size or -1
     TABLE_FILL = 7  # index, value, count | table
     TABLE_COPY = 8  # destination, source, count | destination table, source table

@@ -65,8 +65,6 @@ class Services:
             Service.MEMORY_GROW: self._memory_grow,
             Service.MEMORY_INIT: self._memory_init,
             Service.DATA_DROP: self._data_drop,
-            Service.MEMORY_COPY: self._memory_copy,
-            Service.MEMORY_FILL: self._memory_fill,
             Service.TABLE_GROW: self._table_grow,
             Service.TABLE_FILL: self._table_fill,
             Service.TABLE_COPY: self._table_copy,
@@ -131,23 +129,6 @@ class Services:
 
     def _data_drop(self, code: NativeCode, operands: Operands) -> None:
         code.instance.data[operands[0]] = b""
-
-    def _memory_copy(self, code: NativeCode, operands: Operands) -> None:
-        target, source = code.instance.memories[operands[3]], code.instance.memories[operands[4]]
-        to, of = target.type.address, source.type.address
-        start, end = operands.index(1, of), operands.index(0, to)
-        count = operands.index(2, to if to is not I64 else of)
-        if start + count > source.byte_length or end + count > target.byte_length:
-            raise Trap(TrapKind.MEMORY_OUT_OF_BOUNDS)
-        ctypes.memmove(target.base + end, source.base + start, count)  # type: ignore[attr-defined]
-
-    def _memory_fill(self, code: NativeCode, operands: Operands) -> None:
-        memory = code.instance.memories[operands[3]]
-        address = memory.type.address
-        start, count = operands.index(0, address), operands.index(2, address)
-        if start + count > memory.byte_length:
-            raise Trap(TrapKind.MEMORY_OUT_OF_BOUNDS)
-        ctypes.memset(memory.base + start, operands[1] & 0xFF, count)  # type: ignore[attr-defined]
 
     def _wait32(self, code: NativeCode, operands: Operands) -> None:
         self._atomic("memory.atomic.wait32", code, operands, (operands.u32(1), operands[2]), 3)
