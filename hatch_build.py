@@ -1,12 +1,13 @@
-"""Makes the machine code of the compiler engine when a wheel or an editable install is built.
+"""Makes the machine code of the compiler engine when a wheel or an editable install is built; wheels also get typed walks.
 
-They are data, the same on every host, so the wheel stays universal. They are written next to the code that reads them,
-where an editable install finds them too; git ignores them there.
+The libraries of machine code are data, the same on every host, so the wheel stays universal. They are written next to the
+code that reads them, where an editable install finds them too; git ignores them there.
 """
 
 from __future__ import annotations
 
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,14 @@ class TemplateBuildHook(BuildHookInterface):  # type: ignore[type-arg]
         try:
             from wasmine.compiler.machine import assemble
             from wasmine.compiler.templates import build
+            from wasmine.validation import generator, walks
 
             compiler = source / "wasmine" / "compiler"
             written = [*build.build(compiler / "templates"), *assemble.build(compiler / "machine")]
+            if version != "editable":  # walks must not be older than their generator
+                self._prepared = tempfile.TemporaryDirectory()
+                for path in generator.prepare(Path(self._prepared.name)):
+                    build_data["force_include"][str(path)] = f"{walks.PREPARED.replace('.', '/')}/{path.name}"
         finally:
             sys.path.remove(str(source))
         build_data["artifacts"] += [path.relative_to(self.root).as_posix() for path in written]

@@ -5,13 +5,18 @@ from __future__ import annotations
 import ast
 import builtins
 import dis
+import sys
+from typing import TYPE_CHECKING
 
 import pytest
 
 from wasmine.format.features import Features
 from wasmine.format.instructions import BY_NAME, INSTRUCTIONS
-from wasmine.validation import generator, templates
-from wasmine.validation.generator import Kind
+from wasmine.validation import generator, templates, walks
+from wasmine.validation.walks import Kind
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PREFIXES = sorted({instruction.prefix for instruction in INSTRUCTIONS})
 
@@ -19,7 +24,7 @@ PREFIXES = sorted({instruction.prefix for instruction in INSTRUCTIONS})
 @pytest.mark.parametrize("kind", Kind)
 @pytest.mark.parametrize("prefix", PREFIXES)
 def test_the_source_is_one_function(kind, prefix):
-    (function,) = ast.parse(generator.source(Features(), kind, prefix)).body
+    (function,) = ast.parse(generator.generate(Features(), kind, prefix)[0]).body
 
     assert isinstance(function, ast.FunctionDef)
     assert ast.get_docstring(function)
@@ -28,7 +33,7 @@ def test_the_source_is_one_function(kind, prefix):
 @pytest.mark.parametrize("kind", Kind)
 @pytest.mark.parametrize("prefix", PREFIXES)
 def test_every_name_in_the_source_is_known(kind, prefix):
-    function = generator._function(Features(), kind, prefix)
+    function = walks._function(Features(), kind, prefix)
 
     used = {step.argval for step in dis.get_instructions(function) if step.opname == "LOAD_GLOBAL"}
 
@@ -56,7 +61,7 @@ def test_a_template_reads_checks_and_visits():
 
 def test_what_is_switched_off_is_not_there():
     with_calls, without = (
-        generator.source(features, Kind.BODY) for features in (Features(), Features(function_references=False))
+        generator.generate(features, Kind.BODY)[0] for features in (Features(), Features(function_references=False))
     )
 
     assert "call_ref(m, st, i)" in with_calls
@@ -64,7 +69,7 @@ def test_what_is_switched_off_is_not_there():
 
 
 def test_equal_templates_stand_once():
-    lines = [line.strip() for line in generator.source(Features(), Kind.BODY).splitlines()]
+    lines = [line.strip() for line in generator.generate(Features(), Kind.BODY)[0].splitlines()]
     template = [line.strip() for line in templates.source(BY_NAME["f64.add"], visiting=False)]
 
     assert templates.source(BY_NAME["f64.min"], visiting=False) == templates.source(BY_NAME["f64.add"], visiting=False)
@@ -72,8 +77,31 @@ def test_equal_templates_stand_once():
 
 
 def test_a_walk_is_made_once():
-    assert generator.walk(Features(), Kind.BODY) is generator.walk(Features(), Kind.BODY)
+    assert walks.walk(Features(), Kind.BODY) is walks.walk(Features(), Kind.BODY)
 
 
 def test_the_frequencies_are_of_instructions():
     assert set(generator._FREQUENCIES) <= set(BY_NAME)
+
+
+def test_prepared_walks_are_the_generated_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for path in generator.prepare(tmp_path):
+        compile(path.read_text(encoding="utf-8"), path, "exec")
+    package = type(sys)(walks.PREPARED)
+    package.__path__ = [str(tmp_path)]
+    monkeypatch.setitem(sys.modules, walks.PREPARED, package)
+
+    for kind in Kind:
+        for prefix in PREFIXES:
+            name = f"{walks.PREPARED}.{walks.prepared_name(kind, prefix)}"
+            monkeypatch.setitem(sys.modules, name, package)  # so that it goes afterwards
+            del sys.modules[name]
+            found = walks._function(Features(), kind, prefix)
+            assert found.__code__.co_filename.startswith(str(tmp_path))
+            source, groups = generator.generate(Features(), kind, prefix)
+            assert found.__globals__["GROUPS"] == groups
+            namespace = {}
+            exec(compile(source, "generated", "exec"), namespace)
+            assert found.__code__.co_code == namespace[found.__name__].__code__.co_code
+            other = walks._function(Features(tail_call=False), kind, prefix)
+            assert not other.__code__.co_filename.startswith(str(tmp_path))

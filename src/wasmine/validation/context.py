@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         TableType,
         ValueType,
     )
-    from wasmine.validation.generator import Kind, Walk
+    from wasmine.validation.walks import Kind, Walk
 
 
 class Context:

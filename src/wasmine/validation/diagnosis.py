@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from wasmine.format.module import Expression
     from wasmine.format.types import ValueType
     from wasmine.validation.context import Context
-    from wasmine.validation.generator import Walk
+    from wasmine.validation.walks import Walk
 
     # What a walk is started with: types of the locals, the same for writing, and an empty list for control frames.
     Start = tuple[list[Any], list[Any], list[Any]]

@@ -1,4 +1,4 @@
-"""The generator of the typed walk: one function per set of features and kind, made on first use.
+"""The generator of the typed walk: the source of one function per set of features and kind.
 
 A walk is a loop over the bytes of an expression and in it a tree of comparisons on the number of the opcode's group,
 balanced by how often instructions occur; opcodes whose templates come out equal are one group. The forms were measured
@@ -8,50 +8,19 @@ instead of bound locals, a tree instead of a table of functions, nothing done to
 
 from __future__ import annotations
 
-import enum
-from functools import lru_cache
-from operator import length_hint
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from wasmine.format.instructions import INSTRUCTIONS, SLOTS
-from wasmine.format.types import EXNREF, F32, F64, I32, I64, V128, NumberType
-from wasmine.validation import immediates, operands, rules
+from wasmine.format.features import Features
+from wasmine.format.instructions import INSTRUCTIONS
 from wasmine.validation.templates import CONSTANT_NAMES, EXTENDED_CONST_NAMES, indented
 from wasmine.validation.templates import source as template_source
+from wasmine.validation.walks import ILLEGAL, Kind, prepared_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
-    from wasmine.format.features import Features
     from wasmine.format.instructions import Instruction
-    from wasmine.format.types import ValueType
-    from wasmine.validation.context import Context
-    from wasmine.validation.rules import Frames
-
-
-class Kind(enum.Enum):
-    """What a walk is generated for."""
-
-    BODY = "function bodies"
-    VISITED_BODY = "function bodies, with a visitor"
-    CONSTANT = "constant expressions, with a visitor"
-
-
-class Walk(Protocol):
-    """A generated walk. Raises `Fault`, or `IndexError` where an index or the operand stack is at fault."""
-
-    def __call__(
-        self,
-        m: Context,
-        it: Iterator[int],
-        loc: Sequence[ValueType],
-        var: Sequence[ValueType],
-        res: Sequence[ValueType],
-        ctl: Frames,
-        V: Sequence[Callable[..., object]] | None = None,  # noqa: N803 - as in the templates
-        silent: Sequence[Callable[..., object]] | None = None,
-        visible: int = 0,
-    ) -> None: ...
 
 
 # How often instructions occur in real programs (QuickJS and resvg), per mille. The others hardly do.
@@ -81,8 +50,6 @@ _FREQUENCIES: Final = {
 # What is not in this list.
 _RARE: Final = 0.1
 
-# A slot that no instruction has, for unknown prefixed opcodes.
-_ILLEGAL: Final = SLOTS
 _PREFIXES: Final = sorted({i.prefix for i in INSTRUCTIONS if i.prefix})
 
 _WALK: Final = '''\
@@ -117,23 +84,6 @@ def prefixed(m, it, st, ctl, V):
     k = GROUPS[op]
 {tree}
 '''
-# What the generated source names: all that these modules define, and a few types.
-_NAMESPACE: Final[dict[str, object]] = {
-    name: value for module in (immediates, operands, rules) for name, value in vars(module).items() if name[0] != "_"
-} | {
-    "I32": I32,
-    "I64": I64,
-    "F32": F32,
-    "F64": F64,
-    "V128": V128,
-    "NumberType": NumberType,
-    "exnref": EXNREF,
-    "i31": rules.I31,
-    "i31ref": rules.I31REF,
-    "inline_results": {type_.code: (type_,) for type_ in (I32, I64, F32, F64)},
-    "length_hint": length_hint,
-    "ILLEGAL": _ILLEGAL,
-}
 
 
 class _Group(NamedTuple):
@@ -144,52 +94,30 @@ class _Group(NamedTuple):
     slots: list[int]
 
 
-@lru_cache(maxsize=64)
-def walk(features: Features, kind: Kind) -> Walk:
-    """The walk for these features."""
-    made: Walk = _function(features, kind, 0)
-    return made
+def prepare(directory: Path) -> list[Path]:
+    """Write the walks that most programs need into `directory`, as modules for `walks`; the files written."""
+    written = [directory / "__init__.py"]
+    written[0].write_text('"""Walks that were generated when the package was built."""\n')
+    for kind in Kind:
+        for prefix in (0, *_PREFIXES):
+            text, groups = generate(Features(), kind, prefix)
+            path = directory / f"{prepared_name(kind, prefix)}.py"
+            path.write_text(f"GROUPS = {groups}\n\n\n{text}", encoding="utf-8")
+            written.append(path)
+    return written
 
 
-class _Prefixed(dict[int, Any]):
-    """The functions for prefixed instructions, by prefix."""
-
-    def __init__(self, features: Features, kind: Kind) -> None:
-        super().__init__()
-        self._features = features
-        self._kind = kind
-
-    def __missing__(self, prefix: int) -> Any:
-        function = self[prefix] = _function(self._features, self._kind, prefix)
-        return function
-
-
-def _function(features: Features, kind: Kind, prefix: int) -> Any:
-    """The generated function for the instructions with this prefix; prefix 0: the walk itself."""
-    text, groups = _generate(features, kind, prefix)
-    namespace: dict[str, Any] = {**_NAMESPACE, "GROUPS": groups}
-    if prefix:
-        namespace["SLOT_OF"] = {i.opcode & 0xFFFF: i.slot for i in INSTRUCTIONS if i.prefix == prefix}
-    else:
-        namespace["prefixed"] = _Prefixed(features, kind)
-    exec(compile(text, f"<typed walk of {kind.value}, prefix {prefix:#x}>", "exec"), namespace)
-    return namespace["prefixed" if prefix else "walk"]
-
-
-def source(features: Features, kind: Kind, prefix: int = 0) -> str:
-    """The Python source of the walk for these features, or of its part for the instructions with a prefix."""
-    return _generate(features, kind, prefix)[0]
-
-
-def _generate(features: Features, kind: Kind, prefix: int) -> tuple[str, list[int]]:
-    """The source, and the number of each slot's group."""
+def generate(features: Features, kind: Kind, prefix: int = 0) -> tuple[str, list[int]]:
+    """The Python source of the walk for these features, or of its part for the instructions with a prefix; and for each
+    slot the number of the group that handles it.
+    """
     groups = _groups([i for i in INSTRUCTIONS if i.prefix == prefix], features, kind)
     if not prefix:
         groups.append(_Group(2.0, [_CALL_PREFIXED], _PREFIXES))
     groups.sort(key=lambda group: -group.weight)
     refuse = "not_constant" if kind is Kind.CONSTANT else "refuse"
     groups.append(_Group(_RARE, [f"{refuse}(op, {f'{prefix}, i' if prefix else 'op, -1'})"], []))
-    group_of = [len(groups) - 1] * (SLOTS + 1)
+    group_of = [len(groups) - 1] * (ILLEGAL + 1)
     for number, group in enumerate(groups):
         for slot in group.slots:
             group_of[slot] = number

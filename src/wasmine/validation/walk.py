@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from wasmine.format.instructions import SLOTS
 from wasmine.format.types import V128, NumberType, RefType
-from wasmine.validation import closing, generator, unset
+from wasmine.validation import closing, unset, walks
 from wasmine.validation.diagnosis import Attempt, find_fault
 from wasmine.validation.faults import Fault, Invalid
-from wasmine.validation.generator import Kind
+from wasmine.validation.walks import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from wasmine.format.types import FuncType, ValueType
     from wasmine.validation.context import Context
     from wasmine.validation.diagnosis import Start
-    from wasmine.validation.generator import Walk
+    from wasmine.validation.walks import Walk
 
     Handlers = Sequence[Callable[..., object]]
 
@@ -125,7 +125,7 @@ def check_expression(
 def _walk(context: Context, kind: Kind) -> Walk:
     walk = context.walkers.get(kind)
     if walk is None:
-        walk = context.walkers[kind] = generator.walk(context.features, kind)
+        walk = context.walkers[kind] = walks.walk(context.features, kind)
     return walk
 
 
