@@ -28,7 +28,6 @@ from wasmine.format.types import (
 from wasmine.validation import closing
 from wasmine.validation.faults import Disabled, Invalid, Malformed, require
 from wasmine.validation.operands import Bottom, check, check_all, pop, pop_all, pop_ref
-from wasmine.validation.templates import CONSTANT_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,6 +77,8 @@ def not_constant(slot: int, prefix: int, sub: int) -> NoReturn:
     instruction = _BY_SLOT.get(slot)
     if instruction is None:
         refuse(slot, prefix, sub)
+    from wasmine.validation.templates import CONSTANT_NAMES  # not needed where walks were prepared
+
     if instruction.name in CONSTANT_NAMES:
         raise Disabled(instruction.feature or "extended_const", f"{instruction.name} in a constant expression")
     raise Invalid(f"constant expression required: {instruction.name} is not constant")

@@ -33,6 +33,7 @@ BODIES = {
 @pytest.mark.parametrize("what", BODIES)
 def test_the_scan_finds_what_the_walk_finds(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     context = _context(BODIES[what])
+    monkeypatch.setattr(weights, "_SMALL", 0)
     found = weights.weigh(context, 0)
     monkeypatch.setattr(weights, "_weigh_tokens", lambda _: None)
     expected = weights.weigh(context, 0)

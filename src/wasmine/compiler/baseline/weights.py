@@ -60,6 +60,10 @@ _CALLS: Final = (
 _TOKENS: Final = rb"|".join((rb"[\x20-\x22]" + _N, rb"[\x02-\x04]" + _N, rb"[\x05\x0b]", *_CALLS, rb"."))
 
 
+# Smaller bodies are walked: a program that has no others does without the regular expression, which takes 5 ms to make.
+_SMALL: Final = 100
+
+
 @record(frozen=False)
 class Weights:
     """What the scan found. `locals` has an entry for every local that is used.
@@ -79,15 +83,24 @@ _scan: Callable[[bytes], list[bytes]] | None = None
 
 def weigh(context: Context, index: int) -> Weights:
     """The weights of the function `index`, whose body is known to be valid."""
-    tokens = _tokens(context.syntax.code[index - context.imported_functions].body.code)
-    found = _weigh_tokens(tokens)
-    if found is None:
-        visitor = _Visitor()
-        walk_function(context, index, visitor)
-        return visitor.weights
-    if len(found.locals) > _MANY_LOCALS:
-        found.lives = lifetimes(tokens, len(context.signatures[index].params))
-    return found
+    body = context.syntax.code[index - context.imported_functions].body.code
+    if len(body) < _SMALL:
+        found = _walk(context, index)
+        if len(found.locals) <= _MANY_LOCALS:
+            return found
+    tokens = _tokens(body)
+    scanned = _weigh_tokens(tokens)
+    if scanned is None:
+        return _walk(context, index)
+    if len(scanned.locals) > _MANY_LOCALS:
+        scanned.lives = lifetimes(tokens, len(context.signatures[index].params))
+    return scanned
+
+
+def _walk(context: Context, index: int) -> Weights:
+    visitor = _Visitor()
+    walk_function(context, index, visitor)
+    return visitor.weights
 
 
 def is_plain(body: bytes) -> bool:
@@ -98,7 +111,7 @@ def is_plain(body: bytes) -> bool:
 def _tokens(body: bytes) -> list[bytes]:
     global _scan
     if _scan is None:
-        # Compiled when first needed: it takes a few milliseconds.
+        # Made when first needed.
         _scan = re.compile(rb"(?s)(?:" + _SKIPPED + rb")*(" + _TOKENS + rb")").findall
     return _scan(body)
 
