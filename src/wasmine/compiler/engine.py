@@ -11,7 +11,7 @@ from wasmine.compiler.code import FIRST_HOST
 from wasmine.compiler.function import NativeFunction, NativeHostFunction
 from wasmine.compiler.globals import NativeGlobal
 from wasmine.compiler.instance import NativeCode
-from wasmine.compiler.machine import amd64, glue, layout, libc
+from wasmine.compiler.machine import architecture, glue, layout, libc
 from wasmine.compiler.machine.lock import lock
 from wasmine.compiler.memory import GUARD, NativeMemory
 from wasmine.compiler.module import ModuleCode
@@ -174,27 +174,27 @@ class CompilerEngine(Engine):
 class HostStubs:
     """Makes the code of host functions, a page of stubs at a time. All engines of the process use the same."""
 
-    _PER_PAGE: Final = 4096 // amd64.STUB_SIZE
-
     def __init__(self, glue: Glue) -> None:
         self._glue = glue
+        self._machine = architecture.host()
+        self._per_page = 4096 // self._machine.STUB_SIZE
         self._pages: dict[int, int] = {}
 
     def stub(self, number: int) -> int:
         """The address of the stub for a host function."""
-        page, position = divmod(number, self._PER_PAGE)
+        page, position = divmod(number, self._per_page)
         with lock:
             start = self._pages.get(page)
             if start is None:
-                start = self._pages[page] = self._make(page * self._PER_PAGE)
-        return start + position * amd64.STUB_SIZE
+                start = self._pages[page] = self._make(page * self._per_page)
+        return start + position * self._machine.STUB_SIZE
 
     def _make(self, first: int) -> int:
         start = self._glue.code.reserve(4096)
         target = self._glue.symbols["host_function"]
-        size = amd64.STUB_SIZE
+        size = self._machine.STUB_SIZE
         self._glue.code.fill(
-            start, b"".join(amd64.stub(target, first + i, start + i * size) for i in range(self._PER_PAGE))
+            start, b"".join(self._machine.stub(target, first + i, start + i * size) for i in range(self._per_page))
         )
         return start
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from wasmine.compiler.baseline import compile_function
 from wasmine.compiler.code import ALIGNMENT, RelocationKind
 from wasmine.compiler.context import ContextLayout
-from wasmine.compiler.machine import amd64, libc
+from wasmine.compiler.machine import architecture, libc
 from wasmine.compiler.machine.layout import Context
 from wasmine.compiler.machine.lock import lock
 from wasmine.compiler.references import type_number
@@ -112,14 +112,15 @@ class ModuleCode:
     def _make_table(self, count: int) -> None:
         """The code table, then the stubs, in pages of their own."""
         table_size = libc.round_up(max(8 * count, 8))
-        stubs_size = libc.round_up(max(amd64.STUB_SIZE * count, 1))
+        machine = architecture.host()
+        size = machine.STUB_SIZE
+        stubs_size = libc.round_up(max(size * count, 1))
         self._table = self._reserve(table_size + stubs_size)
         stubs = self._table + table_size
         self._stubs = range(stubs, stubs + stubs_size)
         target = self._glue.symbols["compile_function"]
-        size = amd64.STUB_SIZE
         self._glue.code.fill(
-            stubs, b"".join(amd64.stub(target, self._first + i, stubs + i * size) for i in range(count))
+            stubs, b"".join(machine.stub(target, self._first + i, stubs + i * size) for i in range(count))
         )
         libc.map_memory(table_size, libc.PROT_READ | libc.PROT_WRITE, at=self._table)
         slots = (ctypes.c_uint64 * count).from_address(self._table)

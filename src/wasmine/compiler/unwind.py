@@ -8,7 +8,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import TYPE_CHECKING, NamedTuple
 
-from wasmine.compiler.machine import amd64
+from wasmine.compiler.machine import architecture
 from wasmine.compiler.module import placed_code
 from wasmine.errors import Frame
 
@@ -35,8 +35,9 @@ def walk(
     `read(address)` is the word of the native stack at an address, None where it is not known any more.
     """
     other = symbols["other_return"]
-    between = {symbols[name]: amd64.HOST_FRAME for name in ("host_returned", "service_returned", "compile_returned")}
-    between[other] = amd64.OTHER_FRAME
+    machine = architecture.host()
+    between = {symbols[name]: machine.HOST_FRAME for name in ("host_returned", "service_returned", "compile_returned")}
+    between[other] = machine.OTHER_FRAME
     here: int | None = pc
     while here is not None and here != symbols["enter_returned"]:
         size = between.get(here)

@@ -7,7 +7,6 @@
     state       the abstract stack
     operation   an instruction's templates by operand kinds
     emitter     code in the making
-    assembler   x86-64 instructions that are no templates
     numeric, variables, memory, control, calls, references    the handlers
 """
 

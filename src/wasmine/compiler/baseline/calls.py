@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from wasmine.compiler.baseline import assembler
-from wasmine.compiler.baseline.assembler import R12, RAX, RCX
 from wasmine.compiler.baseline.state import SLOT, State, letters_of, size_of
 from wasmine.compiler.code import Relocation, RelocationKind
+from wasmine.compiler.machine.amd64 import instructions as assembler
+from wasmine.compiler.machine.amd64.instructions import R12, RAX, RCX
 from wasmine.compiler.machine.layout import Record
 from wasmine.errors import TrapKind
 from wasmine.format.types import DefinedType

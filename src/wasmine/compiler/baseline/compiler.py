@@ -8,8 +8,7 @@ from bisect import bisect
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from wasmine.compiler.baseline import assembler, memory, numeric, variables
-from wasmine.compiler.baseline.assembler import R12, R13
+from wasmine.compiler.baseline import memory, numeric, variables
 from wasmine.compiler.baseline.calls import Calls
 from wasmine.compiler.baseline.control import Control
 from wasmine.compiler.baseline.emitter import Emitter
@@ -19,6 +18,8 @@ from wasmine.compiler.baseline.references import References
 from wasmine.compiler.baseline.state import PENDING, PINNED, SLOT, Pressed, State, letter_of, letters_of, size_of
 from wasmine.compiler.baseline.weights import Weights, weigh
 from wasmine.compiler.code import FunctionCode
+from wasmine.compiler.machine.amd64 import instructions as assembler
+from wasmine.compiler.machine.amd64.instructions import R12, R13
 from wasmine.errors import TrapKind, UnsupportedFeature
 from wasmine.format.instructions import INSTRUCTIONS, SLOTS
 from wasmine.validation.walk import walk_function

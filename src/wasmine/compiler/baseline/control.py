@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from wasmine.compiler.baseline import assembler
 from wasmine.compiler.baseline.numeric import needed
 from wasmine.compiler.baseline.operation import GENERAL
 from wasmine.compiler.baseline.state import (
@@ -19,6 +18,7 @@ from wasmine.compiler.baseline.state import (
     State,
     letters_of,
 )
+from wasmine.compiler.machine.amd64 import instructions as assembler
 from wasmine.errors import TrapKind
 
 if TYPE_CHECKING:

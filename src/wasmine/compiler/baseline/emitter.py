@@ -5,8 +5,8 @@ from __future__ import annotations
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 
-from wasmine.compiler.baseline import assembler
 from wasmine.compiler.code import trap_number
+from wasmine.compiler.machine.amd64 import instructions as assembler
 from wasmine.compiler.templates.expand import (
     HOLE_32,
     HOLE_64,

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wasmine.compiler.baseline import assembler
-from wasmine.compiler.baseline.assembler import R13, RAX
 from wasmine.compiler.baseline.control import result_register
 from wasmine.compiler.baseline.state import SLOT, State, letters_of, size_of
 from wasmine.compiler.code import Catch, CatchKind, Region, Service
+from wasmine.compiler.machine.amd64 import instructions as assembler
+from wasmine.compiler.machine.amd64.instructions import R13, RAX
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from wasmine.compiler.baseline import assembler
 from wasmine.compiler.baseline.numeric import needed
 from wasmine.compiler.baseline.operation import signature
 from wasmine.compiler.baseline.state import CONSTANT, PENDING, PINNED, REGISTER, State
+from wasmine.compiler.machine.amd64 import instructions as assembler
 from wasmine.compiler.templates.expand import MEMORY_BASE, MEMORY_LENGTH, OFFSET
 from wasmine.format.types import I64
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wasmine.compiler.baseline import assembler
-from wasmine.compiler.baseline.assembler import R12, R13, RAX, RCX, RDX
 from wasmine.compiler.baseline.numeric import needed
 from wasmine.compiler.baseline.state import CONSTANT, PENDING, PINNED, REGISTER, State
 from wasmine.compiler.code import RelocationKind, Service
+from wasmine.compiler.machine.amd64 import instructions as assembler
+from wasmine.compiler.machine.amd64.instructions import R12, R13, RAX, RCX, RDX
 from wasmine.errors import TrapKind
 from wasmine.format.types import I64
 

@@ -20,8 +20,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from wasmine.compiler.baseline import assembler
 from wasmine.compiler.baseline.operation import GENERAL, operation
+from wasmine.compiler.machine.amd64 import instructions as assembler
 from wasmine.format.types import F32, F64, I32, I64, V128, NumberType
 
 if TYPE_CHECKING:

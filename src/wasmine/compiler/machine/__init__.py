@@ -2,7 +2,6 @@
 
 `layout` is the shape of the structures that machine code and Python share; `libc` the C functions used, through ctypes;
 `mapping` reserved address space; `code` memory for code; `threads` the block of each thread; `faults` the signal handlers
-that turn a fault in wasm code into a trap; `glue` the loaded hand-written sequences. What belongs to one architecture
-alone is in the module of its name (`amd64`): its hand-written sequences as assembly text, assembled when the package is
-built, and its register and signal-frame numbers.
+that turn a fault in wasm code into a trap; `glue` the loaded hand-written sequences, and `blob` how they are stored. What
+belongs to one architecture alone is in the package of its name (`amd64`); `architecture` says what it has to offer.
 """

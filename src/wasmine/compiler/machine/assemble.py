@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Final
 
-from wasmine.compiler.machine import amd64
+from wasmine.compiler.machine import architecture, blob
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,15 +20,10 @@ _SYMBOL: Final = struct.Struct("<IBBHQQ")  # Elf64_Sym
 
 def build(directory: Path) -> list[Path]:
     """Writes the blob of every architecture into `directory`; the files written."""
-    path = directory / "amd64.bin"
-    code, symbols = assemble(amd64.ASSEMBLY, amd64.SYMBOLS)
-    path.write_bytes(pack(code, {**symbols, amd64.SOURCE: amd64.source_number()}))
+    made_for = architecture.named("amd64")
+    path = blob.path(directory, made_for)
+    path.write_bytes(blob.pack(*assemble(made_for.source(), blob.SYMBOLS), made_for))
     return [path]
-
-
-def pack(code: bytes, symbols: dict[str, int]) -> bytes:
-    """A blob as it is stored: a line of NAME=OFFSET pairs, then the code."""
-    return " ".join(f"{name}={offset}" for name, offset in symbols.items()).encode() + b"\n" + code
 
 
 def assemble(text: str, wanted: tuple[str, ...]) -> tuple[bytes, dict[str, int]]:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import os
-from pathlib import Path
 from struct import Struct
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from wasmine.compiler.machine import amd64, faults, libc
+from wasmine.compiler.machine import architecture, blob, faults, layout, libc
 from wasmine.compiler.machine.code import CodeMemory
 from wasmine.compiler.machine.interrupts import Interrupts
-from wasmine.compiler.machine.layout import Call
+from wasmine.compiler.machine.layout import Call, Data
 from wasmine.compiler.machine.lock import lock
 from wasmine.compiler.machine.threads import Threads
 
@@ -61,22 +60,23 @@ class Glue:
     raised that the wasm code had called. It releases the GIL while wasm code runs.
     """
 
-    def __init__(self, blob: bytes, symbols: Mapping[str, int]) -> None:
+    def __init__(self, code: bytes, symbols: Mapping[str, int]) -> None:
+        here = architecture.host()
         self.code = CodeMemory()
         self.threads = Threads()
-        self._base = self.code.reserve(amd64.DATA + amd64.Data.SIZE)
-        self.code.fill(self._base, blob)
-        self._data = libc.map_memory(amd64.Data.SIZE, libc.PROT_READ | libc.PROT_WRITE, at=self._base + amd64.DATA)
+        self._base = self.code.reserve(here.DATA + Data.SIZE)
+        self.code.fill(self._base, code)
+        self._data = libc.map_memory(Data.SIZE, libc.PROT_READ | libc.PROT_WRITE, at=self._base + here.DATA)
         self.symbols = {name: self._base + offset for name, offset in symbols.items()}
         # The blob itself is not wasm code: a fault in it is a bug of ours and must be reported as a crash.
-        self._set(amd64.Data.CODE_START, self._base + amd64.DATA + amd64.Data.SIZE)
-        self._set(amd64.Data.CODE_SIZE, self.code.size - amd64.DATA - amd64.Data.SIZE)
-        self._set(amd64.Data.THREAD_KEY, self.threads.key)
-        self._set(amd64.Data.GET_SPECIFIC, libc.function_address("pthread_getspecific"))
-        self._set(amd64.Data.CONTROL, amd64.CONTROL)
-        for offset, name in amd64.PYTHON_FUNCTIONS.items():
+        self._set(Data.CODE_START, self._base + here.DATA + Data.SIZE)
+        self._set(Data.CODE_SIZE, self.code.size - here.DATA - Data.SIZE)
+        self._set(Data.THREAD_KEY, self.threads.key)
+        self._set(Data.GET_SPECIFIC, libc.function_address("pthread_getspecific"))
+        self._set(Data.CONTROL, here.CONTROL)
+        for offset, name in layout.PYTHON_FUNCTIONS.items():
             self._set(offset, libc.python_function_address(name))
-        self._set(amd64.Data.PROCESS, os.getpid())
+        self._set(Data.PROCESS, os.getpid())
         ctypes.CFUNCTYPE(None)(self.symbols["measure_processor"])()
         self.interrupts = Interrupts(self.symbols, self._set)
         self.threads.attached = self.interrupts.attached
@@ -89,7 +89,7 @@ class Glue:
         ctypes.c_uint64.from_address(self._data + offset).value = value
 
     def _forked(self) -> None:
-        self._set(amd64.Data.PROCESS, os.getpid())
+        self._set(Data.PROCESS, os.getpid())
         self.interrupts.forked()
 
     def install_faults(self) -> None:
@@ -98,9 +98,7 @@ class Glue:
         faults.follow_faulthandler(self._reinstall)
 
     def _reinstall(self) -> None:
-        faults.install(
-            self.symbols["fault"], lambda number, address: self._set(amd64.Data.PREVIOUS + 8 * number, address)
-        )
+        faults.install(self.symbols["fault"], lambda number, address: self._set(Data.PREVIOUS + 8 * number, address))
 
 
 _glue: Glue | None = None
@@ -115,13 +113,5 @@ def load() -> Glue:
     global _glue
     with lock:
         if _glue is None:
-            stored = (Path(__file__).parent / "amd64.bin").read_bytes()
-            head, _, blob = stored.partition(b"\n")
-            symbols = {name: int(offset) for name, offset in (pair.split("=") for pair in head.decode().split())}
-            if symbols.pop(amd64.SOURCE, None) != amd64.source_number():
-                raise FileNotFoundError(
-                    "the machine code in this installation of wasmine is older than its source: build it again with "
-                    "python -m wasmine.compiler.machine"
-                )
-            _glue = Glue(blob, symbols)
+            _glue = Glue(*blob.load())
         return _glue

@@ -1,6 +1,6 @@
 """`Interrupts`: machine code that runs is made to look for what Python wants of its thread.
 
-What is wanted stands in the thread's block, and a signal (`amd64.KICK`) sends wasm code to the safepoint, which runs
+What is wanted stands in the thread's block, and a signal (`layout.KICK`) sends wasm code to the safepoint, which runs
 Python's signal handlers or ends the call. The watchdog of `runtime.deadline` sends it again until the thread has looked;
 so nothing depends on where a thread is when it comes.
 
@@ -15,7 +15,7 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from wasmine.compiler.machine import libc
-from wasmine.compiler.machine.amd64 import KICK, Data
+from wasmine.compiler.machine.layout import KICK, Data
 from wasmine.runtime.deadline import Expired, watchdog
 
 if TYPE_CHECKING:

@@ -73,7 +73,7 @@ class Activation:
     OWNED: Final = 40
     TOP: Final = 48
     STATE: Final = 56
-    CONTROL: Final = 64  # 4 bytes: MXCSR
+    CONTROL: Final = 64  # 4 bytes: the processor's control register for floats
     SIZE: Final = 72
 
 
@@ -130,3 +130,50 @@ class Record:
     TYPE: Final = 16  # the number of its type in the runtime
     SUPERTYPES: Final = 24  # address of the numbers of its type's display, for subtype checks
     SIZE: Final = 32
+
+
+class Data:
+    """Offsets in the data page behind the hand-written sequences."""
+
+    CODE_START: Final = 0  # the arena: a fault whose pc lies in it is a trap
+    CODE_SIZE: Final = 8
+    THREAD_KEY: Final = 16
+    GET_SPECIFIC: Final = 24  # address of pthread_getspecific
+    PROCESS: Final = 32  # the process id
+    CONTROL: Final = 40  # the processor's control register for floats in wasm code
+    SAVE_THREAD: Final = 48  # addresses: see PYTHON_FUNCTIONS
+    RESTORE_THREAD: Final = 56
+    CALL_FUNCTION: Final = 64
+    AS_LONG: Final = 72
+    DECREF: Final = 80
+    PREVIOUS: Final = 128  # the handlers that were installed before, by signal number
+    CHECK_SIGNALS: Final = 704  # addresses: see PYTHON_FUNCTIONS
+    SET_NONE: Final = 712
+    EXPIRED: Final = 720  # the exception (its PyObject) that ends a call whose time is over
+    PYTHON_HANDLER: Final = 728  # address of CPython's signal handler
+    MAIN_THREAD: Final = 736  # the block of the main thread, 0 if it has none
+    LARGEST_FRAME: Final = 744  # the size in bytes of the largest frame that a function has in the value stack
+    PROCESSOR_SIZE: Final = 752  # of the area for the processor's vector state, with room for alignment
+    PROCESSOR_PARTS: Final = 760  # which parts of it are saved (x86-64: by XSAVE; 0: there is only FXSAVE)
+    CHAINING: Final = 1024  # CHAINS pairs (thread id, stack pointer), by thread id: who is calling an earlier handler
+    CHAINS: Final = 128
+    SIZE: Final = 4096
+
+
+PYTHON_FUNCTIONS: Final = {
+    Data.SAVE_THREAD: "PyEval_SaveThread",
+    Data.RESTORE_THREAD: "PyEval_RestoreThread",
+    Data.CALL_FUNCTION: "PyObject_CallFunction",
+    Data.AS_LONG: "PyLong_AsLong",
+    Data.DECREF: "Py_DecRef",
+    Data.CHECK_SIGNALS: "PyErr_CheckSignals",
+    Data.SET_NONE: "PyErr_SetNone",
+}
+"""The functions of CPython's stable ABI whose addresses lie in the data page."""
+
+KICK: Final = 23
+"""SIGURG: ignored unless somebody wants it, so one that comes too late does no harm."""
+
+TOP_SLACK: Final = 16 << 10
+"""Bytes of the value stack, from the frame of a call of Python on, that calls from there leave alone: 1,000 parameters or
+results, the most that a type may have, take no more."""

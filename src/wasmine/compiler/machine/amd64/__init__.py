@@ -1,0 +1,54 @@
+"""What is x86-64's alone: the hand-written sequences as assembly text, the instructions of the baseline compiler
+(`instructions`), and what generic code needs to know.
+
+What `source` returns is assembled when the package is built (`machine.assemble`), as one position-independent blob with the
+offsets of its global symbols (`blob.SYMBOLS`). Behind the blob, at `DATA`, lies a page of data that `glue` fills in before
+use (`layout.Data`).
+
+Registers in wasm code: r12 the VM context, r13 the frame in the value stack, r14 the base of memory 0. Everything else is
+the compiler's; rax, rcx and rdx are scratch everywhere.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from wasmine.compiler.machine.amd64.bulk import BULK
+from wasmine.compiler.machine.amd64.calls import CALLS, HOST_FRAME, OTHER_FRAME
+from wasmine.compiler.machine.amd64.entry import ENTRY
+from wasmine.compiler.machine.amd64.faults import FAULTS
+from wasmine.compiler.machine.amd64.interrupts import INTERRUPTS
+from wasmine.compiler.machine.amd64.linux import DATA
+
+NAME: Final = "amd64"
+
+CONTROL: Final = 0x1F80
+"""MXCSR as WebAssembly wants it: round to nearest, subnormal numbers as they are, no exceptions."""
+
+
+def stub(symbol: int, number: int, at: int) -> bytes:
+    """`mov eax, number; jmp symbol`, to lie at an address near the symbol's."""
+    distance = symbol - (at + STUB_SIZE)
+    return b"\xb8" + number.to_bytes(4, "little") + b"\xe9" + distance.to_bytes(4, "little", signed=True)
+
+
+STUB_SIZE: Final = 10
+
+
+def source() -> str:
+    """The assembly text of the blob."""
+    return f"""
+.intel_syntax noprefix
+.text
+blob_start:
+  .quad 0
+
+{ENTRY}{CALLS}{BULK}
+{FAULTS}
+{INTERRUPTS}
+.globl blob_end
+blob_end:
+"""
+
+
+__all__ = ["CONTROL", "DATA", "HOST_FRAME", "NAME", "OTHER_FRAME", "STUB_SIZE", "source", "stub"]

@@ -1,0 +1,26 @@
+"""Numbers of Linux on x86-64, and what its calling convention says of the stack."""
+
+from __future__ import annotations
+
+from typing import Final
+
+# Offsets in ucontext_t (sys/ucontext.h): uc_mcontext.gregs starts at 40.
+UC_R12: Final = 72
+UC_RDI: Final = 104
+UC_RSP: Final = 160
+UC_RIP: Final = 168
+
+# Offsets in siginfo_t.
+SI_CODE: Final = 8
+SI_ADDR: Final = 16
+
+# System call numbers (asm/unistd_64.h).
+SYS_RT_SIGACTION: Final = 13
+SYS_GETTID: Final = 186
+SYS_TGKILL: Final = 234
+
+RED_ZONE: Final = 128
+"""Bytes below the stack pointer that signal handlers leave alone, and so does whoever interrupts code."""
+
+DATA: Final = 4096
+"""Where the data page lies behind the start of the blob."""

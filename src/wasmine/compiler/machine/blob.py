@@ -1,0 +1,73 @@
+"""How the hand-written sequences of an architecture are stored: a line of NAME=OFFSET pairs, then the code."""
+
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from wasmine.compiler.machine import architecture
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from wasmine.compiler.machine.architecture import Architecture
+
+SYMBOLS: Final = (
+    "enter",
+    "enter_returned",
+    "trap",
+    "call_host",
+    "call_record",
+    "jump_record",
+    "other_return",
+    "host_function",
+    "host_returned",
+    "service_returned",
+    "compile_function",
+    "compile_returned",
+    "fill32",
+    "fill64",
+    "copy32",
+    "copy64",
+    "fault",
+    "kick",
+    "python_signal",
+    "measure_processor",
+    "blob_end",
+)
+"""What a blob offers."""
+
+_SOURCE: Final = "source"
+"""Stored with the symbols: the number of the source, for a blob made from another one has other structures."""
+
+
+def _number(made_for: Architecture) -> int:
+    return zlib.crc32(made_for.source().encode())
+
+
+def path(directory: Path, made_for: Architecture) -> Path:
+    """Where in a directory the blob of an architecture lies."""
+    return directory / f"{made_for.NAME}.bin"
+
+
+def pack(code: bytes, symbols: Mapping[str, int], made_for: Architecture) -> bytes:
+    """A blob as it is stored."""
+    pairs = {**symbols, _SOURCE: _number(made_for)}
+    return " ".join(f"{name}={offset}" for name, offset in pairs.items()).encode() + b"\n" + code
+
+
+def load() -> tuple[bytes, dict[str, int]]:
+    """The code for this machine and the offsets of its symbols.
+
+    FileNotFoundError if the package was made without, or from another source; OSError for an unknown architecture.
+    """
+    here = architecture.host()
+    head, _, code = path(Path(__file__).parent, here).read_bytes().partition(b"\n")
+    symbols = {name: int(offset) for name, offset in (pair.split("=") for pair in head.decode().split())}
+    if symbols.pop(_SOURCE, None) != _number(here):
+        raise FileNotFoundError(
+            "the machine code in this installation of wasmine is older than its source: build it again with "
+            "python -m wasmine.compiler.machine"
+        )
+    return code, symbols
