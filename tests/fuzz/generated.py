@@ -61,6 +61,9 @@ _MVP: Final[dict[str, Any]] = {
 _WASM2: Final = {**_MVP, **{f"{feature}-enabled": True for feature in _FEATURES["wasm2"]}, "max-tables": 3}
 _WASM3: Final = {**_WASM2, **{f"{feature}-enabled": True for feature in _FEATURES["wasm3"]}, "max-memories": 3}
 
+# Everything but objects, which the compiler leaves to the interpreter.
+_NATIVE: Final = {**_WASM3, "gc-enabled": False, "max-tables": 4, "max-tags": 5}
+
 # A second module that may import everything of a first one, and adds functions of its own.
 _SECOND: Final = {"max-imports": 12, "min-funcs": 16, "min-memories": 0}
 
@@ -73,12 +76,21 @@ PROFILES: Final[dict[str, tuple[dict[str, Any], ...]]] = {
     "wasm3": (_WASM3,),
     "wasm3-notrap": ({**_WASM3, "disallow-traps": True},),
     "large": ({**_WASM3, "disallow-traps": True, "max-instructions": 5000, "min-funcs": 1},),
+    "native": (_NATIVE,),
+    "native-notrap": ({**_NATIVE, "disallow-traps": True},),
+    "native-large": ({**_NATIVE, "disallow-traps": True, "max-instructions": 5000, "min-funcs": 1},),
+    "atomics": ({**_NATIVE, "simd-enabled": False, "threads-enabled": True, "disallow-traps": True},),
+    "relaxed": ({**_NATIVE, "relaxed-simd-enabled": True, "disallow-traps": True},),
     "mvp-pair": (_MVP, {**_MVP, **_SECOND}),
     "wasm3-pair": ({**_WASM3, "disallow-traps": True}, {**_WASM3, **_SECOND, "max-memories": 6, "max-tables": 6}),
+    "native-pair": (
+        {**_NATIVE, "disallow-traps": True},
+        {**_NATIVE, **_SECOND, "max-memories": 6, "max-tables": 6, "disallow-traps": True},
+    ),
 }
 
 # How many bytes of seed a module is made of: a few bytes an instruction.
-_SEED_SIZES: Final = {"large": (20_000, 60_000)}
+_SEED_SIZES: Final = {"large": (20_000, 60_000), "native-large": (20_000, 60_000)}
 
 
 def modules(profile: str, number: int, directory: Path) -> tuple[bytes, ...]:

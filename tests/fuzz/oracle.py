@@ -64,8 +64,9 @@ class WasmtimeSubject:
 
     def __init__(self) -> None:
         config = wasmtime.Config()
-        for feature in ("gc", "function_references", "exceptions", "tail_call", "memory64", "multi_memory"):
+        for feature in ("gc", "function_references", "exceptions", "tail_call", "memory64", "multi_memory", "threads"):
             setattr(config, f"wasm_{feature}", True)
+        config.shared_memory = True
         config.parallel_compilation = False
         config.max_wasm_stack = 2 << 20  # for a thousand frames; as much as there may be
         config.memory_reservation = 1 << 22
@@ -201,6 +202,9 @@ class _Run:
         if isinstance(member, wasmtime.Memory):
             data = ctypes.string_at(member.data_ptr(self.store), member.data_len(self.store))
             return f"memory {member.size(self.store)} {sha256(data).hexdigest()}"
+        if isinstance(member, wasmtime.SharedMemory):
+            data = ctypes.string_at(member.data_ptr(), member.data_len())
+            return f"memory {len(data) >> 16} {sha256(data).hexdigest()}"
         if isinstance(member, wasmtime.Table):
             return self._table(member)
         if isinstance(member, wasmtime.Global):
