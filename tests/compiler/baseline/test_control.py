@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from wasmine.errors import TrapKind
+
 Agree = Callable[[Any], Callable[..., Any]]
 
 TYPES = ["i32", "i64", "f32", "f64"]
@@ -132,3 +134,10 @@ def test_the_code_behind_a_branch_that_is_always_taken_is_left_out(agree: Agree)
         (if (i32.const 0) (then (return (i32.const 2))))
         (if (result i32) (i32.const 1) (then (local.get 0)) (else (i32.const 3)))))""")
     assert call("f", 10) == 15
+
+
+def test_the_index_of_a_table_with_nothing_but_a_default_is_computed(agree: Agree) -> None:
+    call = agree("""(module (memory 1) (func (export "f") (param i32) (result i32)
+        (block (br_table 0 (i32.load (local.get 0)))) (i32.const 1)))""")
+    assert call("f", 0) == 1
+    assert call("f", -1) is TrapKind.MEMORY_OUT_OF_BOUNDS

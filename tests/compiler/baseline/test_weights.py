@@ -20,6 +20,11 @@ BODIES = {
         (v128.const i32x4 0x20202020 0x21212121 0x22222222 0x0b0b0b0b) (v128.load offset=32 (local.get 1))))
         (drop (f64x2.extract_lane 1 (f64x2.add (v128.const i64x2 1 2) (v128.const i64x2 1 2))))
         (drop (v128.load8_lane 3 (local.get 0) (i8x16.relaxed_swizzle (v128.const i64x2 1 2) (v128.const i64x2 1 2))))""",
+    # The index of the type is an opcode: `end`, `else`, `loop`, `local.get`.
+    "blocks of references": "".join(
+        f"(drop (loop (result (ref null {index})) (drop (local.get 1)) (ref.null {index})))" for index in (11, 5, 3, 32)
+    )
+    + "(drop (block (result funcref) (ref.null func))) (drop (local.get 2))",
     "tables of branches": "(block (block (br_table 0 1 0 0 1 (local.get 0))) (drop (local.get 0)))",
     "selections": """(drop (select (result i32) (local.get 0) (local.get 1) (local.get 2)))
         (drop (select (local.get 0) (local.get 1) (local.get 2))) (drop (ref.null func)) (drop (ref.is_null (ref.null extern)))""",
@@ -64,5 +69,5 @@ def test_inner_loops_weigh_more() -> None:
 def _context(body: str):  # type: ignore[no-untyped-def]
     return validate(
         parse_module(f"""(module (type $t (func (param i32))) (memory 1) (memory $second 1) (table 1 funcref)
-        (data "") (func $f (param i32) (local i32 i32) {body}))""")
+        {"(type (func))" * 32} (data "") (func $f (param i32) (local i32 i32) {body}))""")
     )

@@ -343,7 +343,7 @@ class Control:
         state, emitter = self._state, self._emitter
         labels = [self.labels[~depth] for depth in depths]
         if len(depths) == 1:
-            state.release(state.stack.pop())
+            state.discard(state.stack.pop())
             self.arrive(labels[0])
             self.jump(labels[0])
             return

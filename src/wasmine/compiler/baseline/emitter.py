@@ -256,6 +256,10 @@ class Emitter:
         """Append a jump to a trap."""
         self._traps.setdefault((trap_number(kind), position), []).append(self.jump_if(condition))
 
+    def trap_at(self, fields: list[int], kind: TrapKind, position: int) -> None:
+        """Make jumps lead to a trap."""
+        self._traps.setdefault((trap_number(kind), position), []).extend(fields)
+
     def trap(self, kind: TrapKind, position: int) -> None:
         """Append a trap."""
         self.code += assembler.set_eax(trap_number(kind))

@@ -9,6 +9,7 @@ from wasmine.compiler.baseline.operation import signature
 from wasmine.compiler.baseline.state import CONSTANT, PENDING, PINNED, REGISTER, State
 from wasmine.compiler.machine.amd64 import instructions as assembler
 from wasmine.compiler.templates.expand import MEMORY_BASE, MEMORY_LENGTH, OFFSET
+from wasmine.errors import TrapKind
 from wasmine.format.types import I64
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ class Accesses:
         self.memories: list[Access] = []
         self._add = needed(state, "i64.add", "RR")
         self._add_checked = needed(state, "i64.add_address!", "RR")
+        self._add_constant = needed(state, "i64.add", "RC")
+        self._misaligned = state.emitter.form("i64.and RC B")
 
     def address(self, entry: Entry, offset: int, access: Access) -> tuple[Entry | None, int]:
         """The register of an address, None if it is a constant, and the offset; what the templates take."""
@@ -74,6 +77,19 @@ class Accesses:
         op = self._add_checked if access.wide else self._add
         sum = (PENDING, "I", op, entry[2], register, 0, entry[0] == REGISTER, True, state.position())
         return state.materialize(sum), 0
+
+    def check_alignment(self, entry: Entry, offset: int, size: int) -> None:
+        """Trap if the address of an atomic access of `size` bytes, which is in a register, is not aligned."""
+        state = self._state
+        if offset % size:
+            near = (PENDING, "I", self._add_constant, entry[2], 0, offset % size, False, False, 0)
+            address = state.materialize(near)
+        else:
+            address = (PINNED, "I", entry[2])
+        fields: list[int] = []
+        state.emitter.branch(self._misaligned, address[2] << 8, size - 1, 0, fields)
+        state.emitter.trap_at(fields, TrapKind.UNALIGNED_ATOMIC, state.position())
+        state.release(address)
 
     def values(self, offset: int, access: Access) -> Values:
         """The values of a template's holes."""
@@ -237,15 +253,17 @@ def atomic(state: State, found: Accesses, name: str) -> Handler:
     stack = state.stack
     emitter = state.emitter
 
-    def handle(offset: int, memory: int, _: int) -> None:
+    def handle(offset: int, memory: int, align: int) -> None:
         operands = [state.in_register(stack.pop()) for _ in params[1:]]
         operands.reverse()
         entry = stack.pop()
         if state.reads:
             state.flush_reads()
         access = found.memories[memory]
-        if entry[0] == CONSTANT:
-            entry = state.in_register(entry)
+        entry = state.in_register(entry)
+        if offset >= _LIMIT and access.wide:
+            # The sum that the template would look at may wrap: which traps too, but second.
+            found.check_alignment(entry, offset, 1 << align)
         register, offset = found.address(entry, offset, access)
         assert register is not None
         b, c = ([operand[2] for operand in operands] + [0, 0])[:2]

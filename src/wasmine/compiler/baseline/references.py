@@ -104,9 +104,9 @@ class References:
         index = state.in_register(state.stack.pop())
         if state.reads:
             state.flush_reads()
+        # Taken before there is anything in rax: others may have to be computed and stored for it.
+        register = index[2] if index[0] == REGISTER else state.general()
         self._element(index, table)
-        state.release(index)
-        register = state.general()
         state.emitter.code += assembler.load_element(index[2])
         state.emitter.code += assembler.move(register, RAX)
         state.stack.append((REGISTER, "I", register))

@@ -149,6 +149,12 @@ class State:
             if entry[7]:
                 (self.free_general if op.general_b else self.free_vector).append(entry[4])
 
+    def discard(self, entry: Entry) -> None:
+        """Forget an entry, which was taken off the stack. What may trap is computed nevertheless."""
+        if entry[0] == PENDING and entry[2].reads:
+            entry = self.materialize(entry)
+        self.release(entry)
+
     def _spill(self, *, general: bool) -> None:
         """Free a register by putting the lowest entry that owns one into its place."""
         stack = self.stack

@@ -121,14 +121,11 @@ class Globals:
 
 
 def drop(state: State) -> Handler:
-    """The handler of `drop`. What may trap is computed nevertheless."""
-    pop = state.stack.pop
+    """The handler of `drop`."""
+    pop, discard = state.stack.pop, state.discard
 
     def handle(_: ValueType) -> None:
-        entry = pop()
-        if entry[0] == PENDING and entry[2].reads:
-            entry = state.materialize(entry)
-        state.release(entry)
+        discard(pop())
 
     return handle
 

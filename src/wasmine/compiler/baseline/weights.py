@@ -57,7 +57,8 @@ _CALLS: Final = (
     rb"\xfc[\x09\x0d\x0f\x11]" + _N,
     rb"\xfe[\x00-\x02]" + _MEMARG,
 )
-_TOKENS: Final = rb"|".join((rb"[\x20-\x22]" + _N, rb"[\x02-\x04]" + _N, rb"[\x05\x0b]", *_CALLS, rb"."))
+_BLOCK: Final = rb"[\x02-\x04](?:[\x63\x64]" + _N + rb"|" + _N + rb")"
+_TOKENS: Final = rb"|".join((rb"[\x20-\x22]" + _N, _BLOCK, rb"[\x05\x0b]", *_CALLS, rb"."))
 
 
 # Smaller bodies are walked: a program that has no others does without the regular expression, which takes 5 ms to make.
