@@ -13,6 +13,7 @@ from wasmine.compiler.globals import NativeGlobal
 from wasmine.compiler.instance import NativeCode
 from wasmine.compiler.machine import architecture, glue, layout, libc
 from wasmine.compiler.machine.lock import lock
+from wasmine.compiler.machine.processor import level
 from wasmine.compiler.memory import GUARD, NativeMemory
 from wasmine.compiler.module import ModuleCode
 from wasmine.compiler.references import References
@@ -39,8 +40,6 @@ MAX_FRAMES: Final = 64
 @functools.cache
 def template_library() -> TemplateLibrary:
     """The templates for this machine's processor. FileNotFoundError where the package was made without."""
-    from wasmine.compiler.machine.processor import level
-
     found = library.load(level())
     if found is None:
         raise FileNotFoundError("this installation of wasmine has no template library: it was built without llvmlite")
@@ -123,6 +122,8 @@ class CompilerEngine(Engine):
         if found is None:
             made = ModuleCode(module, self.glue, template_library(), self.bounds)
             found = module.cache.setdefault(key, made)
+        if self.cache is not None and found.stored is None:
+            found.stored = self.cache.stored(module.digest, f"{key} {level()}")
         return found
 
     # ------------------------------------------------------------------------------------------------ traps

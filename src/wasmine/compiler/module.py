@@ -17,11 +17,13 @@ from wasmine.compiler.machine import architecture, libc
 from wasmine.compiler.machine.layout import Context
 from wasmine.compiler.machine.lock import lock
 from wasmine.compiler.references import type_number
+from wasmine.compiler.storage import packed, unpacked
 
 if TYPE_CHECKING:
     from wasmine.compiler.code import FunctionCode
     from wasmine.compiler.machine.glue import Glue
     from wasmine.compiler.templates.library import TemplateLibrary
+    from wasmine.runtime.cache import Stored
     from wasmine.runtime.module import Module
 
 
@@ -84,8 +86,11 @@ class ModuleCode:
     """The code of one module for one way of checking bounds (`options`).
 
     The module holds it, and so does every runtime with an instance of the module. When all of them are gone nothing can run
-    the code any more, and its memory is given back.
+    the code any more, and its memory is given back. `stored`, if there is one, has the code that other processes made, and
+    keeps ours.
     """
+
+    stored: Stored | None = None
 
     def __init__(self, module: Module, glue: Glue, library: TemplateLibrary, options: str) -> None:
         self.context = module.context
@@ -148,10 +153,19 @@ class ModuleCode:
         with lock:
             start = self.address(index)
             if self.is_stub(start):
-                code = compile_function(self.context, self.layout, index, self._library, self._options)
-                start = self._place(code)
+                start = self._place(self._code(index))
                 ctypes.c_uint64.from_address(self.slot(index)).value = start
             return start
+
+    def _code(self, index: int) -> FunctionCode:
+        """A function's code, which may be known from an earlier process."""
+        piece = self.stored.get(index) if self.stored is not None else None
+        if piece is not None:
+            return unpacked(piece)
+        code = compile_function(self.context, self.layout, index, self._library, self._options)
+        if self.stored is not None:
+            self.stored.put(index, packed(code))
+        return code
 
     def _place(self, code: FunctionCode) -> int:
         start = self._reserve(len(code.code))  # page-aligned, so ALIGNMENT holds

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import itertools
 import linecache
+import marshal
 import re
 import threading
 import weakref
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any, Final
 
+from wasmine.format.types import Heap, RefType
 from wasmine.interpreter.bits import f64_from_bits
 from wasmine.interpreter.entry import enter
 from wasmine.interpreter.function import InterpreterFunction
@@ -30,7 +32,8 @@ from wasmine.runtime.function import Function
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from wasmine.format.types import DefinedType, RefType
+    from wasmine.format.types import DefinedType
+    from wasmine.runtime.cache import Stored
     from wasmine.runtime.instance import Instance
     from wasmine.runtime.module import Module
 
@@ -48,12 +51,14 @@ class CompiledFunction:
 
 
 class ModuleCode:
-    """The compiled functions of a module."""
+    """The compiled functions of a module. `stored`, if there is one, has those of other processes, and keeps ours."""
 
     def __init__(self, module: Module, *, metered: bool = False) -> None:
         # No reference to the module: it holds this object.
         self.context = module.context
         self.module_name = module.name
+        self.metered = metered
+        self.stored: Stored | None = None
         self._function_name = weakref.WeakMethod(module.function_name)
         self._lock = threading.RLock()
         self._lowering = MeteredLowering(self.context) if metered else Lowering(self.context)
@@ -74,15 +79,27 @@ class ModuleCode:
         return found
 
     def _compile(self, index: int) -> CompiledFunction:
-        lowered = self._lowering.lower(index)
+        piece = self.stored.get(index) if self.stored is not None else None
+        if piece is not None:
+            code, needs, tail = marshal.loads(piece)
+        else:
+            lowered = self._lowering.lower(index)
+            module = compile(lowered.source, "", "exec")
+            code = next(each for each in module.co_consts if isinstance(each, CodeType))
+            needs, tail = lowered.needs, lowered.tail
+            if self.stored is not None:
+                self.stored.put(index, marshal.dumps((code, needs, tail)))
+        return CompiledFunction(self._named(code, index), needs, tail)
+
+    def _named(self, code: CodeType, index: int) -> CodeType:
+        """The code with the names that tracebacks show; it has no code inside that would need them, too."""
         name = "".join(c if c.isprintable() else "?" for c in self.function_name(index)[:200])
         file = f"{self._prefix}:{index}"
-        code = next(c for c in compile(lowered.source, file, "exec").co_consts if isinstance(c, CodeType))
         self._indices[file] = index
         reference = weakref.ref(self)
         # Tracebacks, pdb and profilers ask for the lines; few functions are ever asked for.
         linecache.cache[file] = (lambda: _source(reference, index),)
-        return CompiledFunction(code.replace(co_name=name, co_qualname=name), lowered.needs, lowered.tail)
+        return code.replace(co_name=name, co_qualname=name, co_filename=file)
 
     def source(self, index: int) -> str:
         """The generated source, with offsets in comments."""
@@ -93,10 +110,6 @@ class ModuleCode:
         """The function's name for people."""
         find = self._function_name()
         return find(index) if find is not None else f"func[{index}]"
-
-    def cast_target(self, number: int) -> RefType:
-        """The type that a test or cast of the module names."""
-        return list(self._lowering.cast_targets)[number]
 
     def index_of(self, file: str) -> int | None:
         """The index of the function whose generated code has this file name."""
@@ -273,6 +286,11 @@ def _bind_memory(code: InstanceCode, name: str, index: int) -> None:
     memory.attach(code, name)
 
 
+def _predicate(code: InstanceCode, target: tuple[str, int, bool]) -> Any:
+    kind, number, nullable = target
+    return predicate(RefType(nullable, code.module.context.types[number] if kind == "type" else Heap(number)))
+
+
 def _vector(code: InstanceCode, what: tuple[Any, ...]) -> Any:
     from wasmine.interpreter import simd
 
@@ -318,7 +336,7 @@ _BINDERS: Final[dict[str, Callable[[InstanceCode, str, Any], None]]] = {
     "data": _value(lambda code, index: code.instance.data),
     "elements": _value(lambda code, index: code.instance.elements),
     "reference": _value(lambda code, index: code.instance.function(index)),
-    "predicate": _value(lambda code, number: predicate(code.module.cast_target(number))),
+    "predicate": _value(_predicate),
     "fuel": _value(lambda code, _: code.instance.meter),
     "float": _value(lambda code, bits: f64_from_bits(bits)),
     "vector": _value(_vector),

@@ -48,7 +48,10 @@ class InterpreterEngine(Engine):
 
     def new_code(self, instance: Instance) -> InstanceCode:
         """The code of an instance; the module's code objects are shared by all of its instances."""
-        return InstanceCode(instance, module_code(instance.module, metered=instance.meter is not None))
+        code = module_code(instance.module, metered=instance.meter is not None)
+        if self.cache is not None and code.stored is None:
+            code.stored = self.cache.stored(instance.module.digest, f"interpreter {code.metered}")
+        return InstanceCode(instance, code)
 
     def close(self) -> None:
         """Nothing is held."""

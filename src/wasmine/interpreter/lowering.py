@@ -128,7 +128,6 @@ class Lowering:
     def __init__(self, context: Context) -> None:
         self.context = context
         self.stack: list[Operand] = []
-        self.cast_targets: dict[RefType, int] = {}  # the types of tests and casts of the module, numbered
         self._plain = _handlers(self)
         self.handlers = self._plain
         self._position: Callable[[], int] = int

@@ -128,15 +128,17 @@ def _branches(lowering: Lowering) -> dict[str, Handler]:
     }
 
 
-def predicate(lowering: Lowering, type: Any, argument: str) -> str:
+def predicate(lowering: Lowering, type: RefType, argument: str) -> str:
     """An expression for whether a reference is of a type of the syntax."""
     return f"{_predicate_name(lowering, type)}({argument})"
 
 
-def _predicate_name(lowering: Lowering, type: Any) -> str:
-    closed = lowering.context.close_ref(type)
-    number = lowering.cast_targets.setdefault(closed, len(lowering.cast_targets))
-    return lowering.need("is", "predicate", number)
+def _predicate_name(lowering: Lowering, type: RefType) -> str:
+    heap, nullable = type.heap, type.nullable
+    kind, number = ("type", heap) if isinstance(heap, int) else ("heap", heap.value)
+    name = f"is_{kind}{number}{'_null' if nullable else ''}"
+    lowering.needs[name] = ("predicate", (kind, number, nullable))
+    return name
 
 
 def _casts(lowering: Lowering) -> dict[str, Handler]:

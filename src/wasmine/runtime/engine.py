@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 if TYPE_CHECKING:
     from wasmine.format.types import DefinedType, GlobalType, MemoryType, TableType
+    from wasmine.runtime.cache import Cache
     from wasmine.runtime.function import Function
     from wasmine.runtime.globals import Global
     from wasmine.runtime.host import HostCallable
@@ -43,6 +44,7 @@ class Engine(ABC):
 
     name: ClassVar[str]
     meters: ClassVar[bool] = False  # whether it can make code that pays with fuel
+    cache: Cache | None = None  # where code of other processes may be found, and is to be kept for them
 
     @abstractmethod
     def new_memory(self, type: MemoryType) -> Memory:

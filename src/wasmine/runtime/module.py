@@ -11,6 +11,7 @@ from wasmine.format.features import Features
 from wasmine.format.module import Active, Expression, ModuleSyntax, Names
 from wasmine.format.types import FuncIndex, FuncType, GlobalType, Kind, MemoryType, TableType, TagIndex, TagType
 from wasmine.record import record
+from wasmine.runtime.cache import Cache, digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -41,18 +42,25 @@ class Module:
     """A WebAssembly module, decoded and fully validated; immutable and shareable between threads and runtimes.
 
     `source` is a path (binary or text), `bytes` of the binary format (or of text), text that starts with `(`, a file
-    object, or a module's abstract syntax. `features` says what the module may use. Raises DecodeError, ValidationError,
+    object, or a module's abstract syntax. `features` says what the module may use. A `cache` (`runtime.cache`) remembers
+    that the module is valid, so that its bodies need not be looked at again. Raises DecodeError, ValidationError,
     UnsupportedFeature, OSError.
     """
 
-    def __init__(self, source: Source, *, name: str | None = None, features: Features | None = None) -> None:
-        from wasmine.validation import validate
-
+    def __init__(
+        self,
+        source: Source,
+        *,
+        name: str | None = None,
+        features: Features | None = None,
+        cache: Cache | str | os.PathLike[str] | None = None,
+    ) -> None:
         self.features = features or Features()
         self.origin = ""  # the path of the file, for messages
-        syntax = self._load(source)
-        self.syntax = syntax
-        self.context: Context = validate(syntax, self.features)
+        self._hash = cache is not None
+        self._digest = b""
+        self.syntax = self._load(source)
+        self.context = self._validated(cache)
         self._name = name
         self.cache: dict[str, Any] = {}  # what engines keep per module, by engine name
 
@@ -66,14 +74,41 @@ class Module:
         if isinstance(source, str | os.PathLike):
             self.origin = os.fspath(source)
             with open(source, "rb") as file:  # noqa: PTH123 - importing pathlib takes 4 ms
-                return _parse(file.read(), self.origin)
+                return self._parse(file.read())
         if isinstance(source, bytes | bytearray | memoryview):
-            return _parse(bytes(source), "")
+            return self._parse(bytes(source))
         read = getattr(source, "read", None)
         if read is None:
             raise TypeError(f"expected a path, bytes, text or a file object, found {type(source).__name__}")
         data = read()
-        return _parse_text(data) if isinstance(data, str) else _parse(bytes(data), "")
+        return _parse_text(data) if isinstance(data, str) else self._parse(bytes(data))
+
+    def _parse(self, data: bytes) -> ModuleSyntax:
+        if self._hash:
+            self._digest = digest(data)
+        return _parse(data, self.origin)
+
+    def _validated(self, given: Cache | str | os.PathLike[str] | None) -> Context:
+        from wasmine.validation import validate
+
+        cache = Cache.of(given)
+        if cache is None:
+            return validate(self.syntax, self.features)
+        known = cache.stored(self.digest, f"valid {self.features}")
+        if known.get(0) is not None:
+            return validate(self.syntax, self.features, bodies=False)
+        context = validate(self.syntax, self.features)
+        known.put(0, b"")
+        return context
+
+    @property
+    def digest(self) -> bytes:
+        """What no other module with the same features has: 32 bytes, the same in every process."""
+        if not self._digest:
+            # Where bodies stood in the source is part of the code that engines make: it is what tracebacks show.
+            offsets = b"".join(code.body.offset.to_bytes(8, "little") for code in self.syntax.code)
+            self._digest = digest(self.to_bytes(), offsets)
+        return self._digest
 
     @cached_property
     def names(self) -> Names:

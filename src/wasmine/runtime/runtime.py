@@ -9,6 +9,7 @@ from wasmine.errors import LinkError, WasmineError
 from wasmine.format.types import FUNCREF, I32, I64, FuncType, GlobalType, MemoryType, TableType, func_type
 from wasmine.format.types import Limits as Range
 from wasmine.runtime import linking
+from wasmine.runtime.cache import Cache
 from wasmine.runtime.host import declared_type, fit
 from wasmine.runtime.instance import Instance
 from wasmine.runtime.limits import Limits
@@ -17,6 +18,7 @@ from wasmine.runtime.tag import Tag
 from wasmine.runtime.values import to_internal
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Mapping, Sequence
 
     from wasmine.format.features import Features
@@ -44,7 +46,8 @@ class Runtime:
     otherwise), "interpreter" works everywhere, "auto" takes the better one that can run the first module. `bounds` says how
     the compiler checks accesses to memory: "guard" by protected pages, "checked" by comparing, "auto" as is possible.
     `features` are what modules given as source may use (a `Module` brings its own). `limits` are those of every instance
-    that is given no others. Use it as a context manager, or call `close()`.
+    that is given no others. `cache`, a directory or a `Cache`, keeps compiled code from one process to the next. Use it
+    as a context manager, or call `close()`.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class Runtime:
         features: Features | None = None,
         bounds: Bounds = "auto",
         limits: Limits | None = None,
+        cache: Cache | str | os.PathLike[str] | None = None,
     ) -> None:
         if engine not in ENGINES:
             raise ValueError(f"unknown engine {engine!r}: expected one of {', '.join(ENGINES)}")
@@ -62,6 +66,7 @@ class Runtime:
         self._bounds = bounds
         self.features = features
         self.limits = limits or Limits()
+        self.cache = Cache.of(cache)
         self.closed = False
         self.instances: dict[str, Instance] = {}
         self._all: list[Instance] = []
@@ -81,7 +86,9 @@ class Runtime:
         """Choose the engine, for good. `module` is the first one, None where something else is needed before any."""
         with self._lock:
             if self._engine is None:
-                self._engine = self._new_engine(module)
+                engine = self._new_engine(module)
+                engine.cache = self.cache
+                self._engine = engine
 
     def _new_engine(self, module: Module | None) -> Engine:
         automatic = self._engine_name == "auto" and self.limits.fuel is None and _compiler_fits(module)
@@ -109,7 +116,7 @@ class Runtime:
         Trap, and what `Module` and the start function raise.
         """
         self._check_open()
-        module = source if isinstance(source, Module) else Module(source, features=self.features)
+        module = source if isinstance(source, Module) else Module(source, features=self.features, cache=self.cache)
         if self._engine is None:
             self._settle(module)
         if name is not None and name in self.instances:
@@ -200,6 +207,8 @@ class Runtime:
             instance.close()
         if self._engine is not None:
             self._engine.close()
+        if self.cache is not None:
+            self.cache.save()
 
     def __enter__(self) -> Runtime:
         return self

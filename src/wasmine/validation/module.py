@@ -43,13 +43,15 @@ if TYPE_CHECKING:
 _PAGE_SIZES_LOG2: Final = (0, 16)
 
 
-def validate(syntax: ModuleSyntax, features: Features | None = None) -> Context:
-    """The context of a valid module.
+def validate(syntax: ModuleSyntax, features: Features | None = None, *, bodies: bool = True) -> Context:
+    """The context of a valid module. Function `bodies` may be left out if they are known to be valid.
 
     Raises `ValidationError` where it breaks a rule, `UnsupportedFeature` where it uses a feature that is switched off,
     and `DecodeError` where the bytes of an expression are no instructions.
     """
     context = _Module(syntax, features or Features()).check()
+    if not bodies:
+        return context
     for index in range(context.imported_functions, len(context.functions)):
         walk_function(context, index)
     return context
