@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     )
     from wasmine.format.features import Features
     from wasmine.format.types import FuncType, GlobalType, MemoryType, TableType, TagType
+    from wasmine.runtime.cache import Cache
     from wasmine.runtime.function import Function
     from wasmine.runtime.globals import Global
     from wasmine.runtime.host import Caller, externref, f32, f64, funcref, i32, i64, v128
@@ -61,6 +62,7 @@ _HOMES = {
     ),
     "wasmine.format.features": ("Features",),
     "wasmine.format.types": ("FuncType", "GlobalType", "MemoryType", "TableType", "TagType"),
+    "wasmine.runtime.cache": ("Cache",),
     "wasmine.runtime.function": ("Function",),
     "wasmine.runtime.globals": ("Global",),
     "wasmine.runtime.host": ("Caller", "externref", "f32", "f64", "funcref", "i32", "i64", "v128"),
@@ -80,6 +82,7 @@ __all__ = [
     "DEVNULL",
     "PIPE",
     "STDOUT",
+    "Cache",
     "Caller",
     "CompletedProgram",
     "DecodeError",

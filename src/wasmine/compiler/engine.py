@@ -103,13 +103,21 @@ class CompilerEngine(Engine):
 
     def new_code(self, instance: Instance) -> NativeCode:
         """The code of an instance. UnsupportedFeature if its module needs what only the interpreter has."""
-        missing = self.missing_features(instance.module)
+        self._refuse_unsupported(instance.module)
+        self.glue.install_faults()  # others may have put their handlers in front since
+        return NativeCode(self, instance, self._module_code(instance.module))
+
+    def prepare(self, module: Module, index: int, *, metered: bool) -> None:
+        """Make the code of a function before anybody calls it."""
+        self._refuse_unsupported(module)
+        self._module_code(module).compile(index)
+
+    def _refuse_unsupported(self, module: Module) -> None:
+        missing = self.missing_features(module)
         if missing:
             raise UnsupportedFeature(
                 missing[0], f'the compiler engine lacks the feature "{missing[0]}": use the interpreter for this module'
             )
-        self.glue.install_faults()  # others may have put their handlers in front since
-        return NativeCode(self, instance, self._module_code(instance.module))
 
     @staticmethod
     def missing_features(module: Module) -> list[str]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def packed(code: FunctionCode) -> bytes:
     """The code as bytes. It has no address in it, and depends on nothing but the module and the options."""
-    fields = {name: getattr(code, name) for name in code.__match_args__}
+    fields: dict[str, Any] = {name: getattr(code, name) for name in code.__match_args__}
     return marshal.dumps(fields | {name: pack(fields[name]) for name, (pack, _) in _CONVERSIONS.items()})
 
 

@@ -48,10 +48,17 @@ class InterpreterEngine(Engine):
 
     def new_code(self, instance: Instance) -> InstanceCode:
         """The code of an instance; the module's code objects are shared by all of its instances."""
-        code = module_code(instance.module, metered=instance.meter is not None)
+        return InstanceCode(instance, self._module_code(instance.module, metered=instance.meter is not None))
+
+    def _module_code(self, module: Module, *, metered: bool) -> ModuleCode:
+        code = module_code(module, metered=metered)
         if self.cache is not None and code.stored is None:
-            code.stored = self.cache.stored(instance.module.digest, f"interpreter {code.metered}")
-        return InstanceCode(instance, code)
+            code.stored = self.cache.stored(module.digest, "interpreter, metered" if metered else "interpreter")
+        return code
+
+    def prepare(self, module: Module, index: int, *, metered: bool) -> None:
+        """Make the code of a function before anybody calls it."""
+        self._module_code(module, metered=metered).compiled(index)
 
     def close(self) -> None:
         """Nothing is held."""

@@ -39,7 +39,7 @@ from wasmine.validation import walk_function
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from wasmine.format.types import FuncType, RefType, ValueType
+    from wasmine.format.types import FuncType, ValueType
     from wasmine.interpreter.bounds import Bounds, LoopBounds
     from wasmine.interpreter.exceptions import Clauses
     from wasmine.interpreter.statements import Block, Body, Try

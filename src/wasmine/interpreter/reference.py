@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from wasmine.format.types import FuncType, RefType
+from wasmine.format.types import FuncType, Heap, RefType
 from wasmine.interpreter.operand import EXPRESSION, NAME, PRIMARY, TRAPS, Operand, named
 from wasmine.interpreter.statements import If
 
@@ -135,7 +135,7 @@ def predicate(lowering: Lowering, type: RefType, argument: str) -> str:
 
 def _predicate_name(lowering: Lowering, type: RefType) -> str:
     heap, nullable = type.heap, type.nullable
-    kind, number = ("type", heap) if isinstance(heap, int) else ("heap", heap.value)
+    kind, number = ("heap", heap.value) if isinstance(heap, Heap) else ("type", heap)
     name = f"is_{kind}{number}{'_null' if nullable else ''}"
     lowering.needs[name] = ("predicate", (kind, number, nullable))
     return name

@@ -81,10 +81,10 @@ class Stored:
 class Cache:
     """A directory of compiled code, made when something is first written to it.
 
-    `Runtime(cache=...)` takes one, or the directory's path. Runtimes, threads and processes may share a directory. What a
-    runtime had compiled is written when it is closed, and at the end of the process. When the directory holds more than
-    `limit` bytes, what was not used for the longest time is deleted (None: nothing is ever deleted). A directory that cannot
-    be written is read only, after one warning.
+    `Runtime(cache=...)` takes one, or the directory's path. Runtimes, threads and processes may share a directory. What
+    a runtime had compiled is written when it is closed, and at the end of the process. When the directory holds more
+    than `limit` bytes, what was not used for the longest time is deleted (None: nothing is ever deleted). After a
+    warning, a directory that cannot be written is only read.
     """
 
     def __init__(self, directory: str | os.PathLike[str], *, limit: int | None = LIMIT) -> None:
@@ -135,10 +135,10 @@ def _sources() -> Iterator[tuple[str, int, int]]:
         try:
             with os.scandir(pending.pop()) as entries:
                 for entry in entries:
-                    if entry.name.endswith((".py", ".bin")):
+                    if not entry.is_dir():
                         found = entry.stat()
                         yield entry.path[len(root) :], found.st_mtime_ns, found.st_size
-                    elif entry.is_dir() and entry.name != "__pycache__":
+                    elif entry.name != "__pycache__":
                         pending.append(entry.path)
         except OSError:  # imported from an archive: the version must do
             continue
@@ -148,14 +148,16 @@ def _read(path: str, title: bytes) -> dict[int, bytes]:
     """The pieces in a file; none if there is no such file, or if it is not what was written there."""
     try:
         with open(path, "rb") as file:  # noqa: PTH123
-            data = memoryview(file.read())
+            data = file.read()
     except OSError:
         return {}
     start = len(_MAGIC) + _CHECKSUM
-    if data[: len(_MAGIC)] != _MAGIC or data[len(_MAGIC) : start] != digest(data[start:]):
+    body = memoryview(data)[start:]
+    if not data.startswith(_MAGIC) or data[len(_MAGIC) : start] != digest(body):
         return {}
+    pieces: dict[int, bytes]
     try:
-        found, pieces = marshal.loads(data[start:])
+        found, pieces = marshal.loads(body)
     except (EOFError, ValueError, TypeError):
         return {}
     if found != title:

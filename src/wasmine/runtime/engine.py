@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from wasmine.runtime.host import HostCallable
     from wasmine.runtime.instance import Instance
     from wasmine.runtime.memory import Memory
+    from wasmine.runtime.module import Module
     from wasmine.runtime.table import Table
 
 
@@ -65,6 +66,13 @@ class Engine(ABC):
     @abstractmethod
     def new_code(self, instance: Instance) -> Code:
         """The code of an instance whose imports are known but whose memories, tables and globals may still be missing."""
+
+    @abstractmethod
+    def prepare(self, module: Module, index: int, *, metered: bool) -> None:
+        """Make the code of a defined function before anybody calls it, `metered`: for instances with fuel.
+
+        What `new_code` raises.
+        """
 
     @abstractmethod
     def close(self) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from wasmine.format.types import ValueType
     from wasmine.runtime.instance import Instance
     from wasmine.validation.context import Context
+    from wasmine.validation.module import Progress
 
 Source: TypeAlias = (
     "str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | IO[str] | ModuleSyntax | Module"
@@ -43,8 +44,8 @@ class Module:
 
     `source` is a path (binary or text), `bytes` of the binary format (or of text), text that starts with `(`, a file
     object, or a module's abstract syntax. `features` says what the module may use. A `cache` (`runtime.cache`) remembers
-    that the module is valid, so that its bodies need not be looked at again. Raises DecodeError, ValidationError,
-    UnsupportedFeature, OSError.
+    that the module is valid, so that its bodies need not be looked at again. `progress` is called now and then with the
+    number of bodies that were validated and of all. Raises DecodeError, ValidationError, UnsupportedFeature, OSError.
     """
 
     def __init__(
@@ -54,13 +55,14 @@ class Module:
         name: str | None = None,
         features: Features | None = None,
         cache: Cache | str | os.PathLike[str] | None = None,
+        progress: Progress | None = None,
     ) -> None:
         self.features = features or Features()
         self.origin = ""  # the path of the file, for messages
         self._hash = cache is not None
         self._digest = b""
         self.syntax = self._load(source)
-        self.context = self._validated(cache)
+        self.context = self._validated(Cache.of(cache), progress)
         self._name = name
         self.cache: dict[str, Any] = {}  # what engines keep per module, by engine name
 
@@ -88,16 +90,15 @@ class Module:
             self._digest = digest(data)
         return _parse(data, self.origin)
 
-    def _validated(self, given: Cache | str | os.PathLike[str] | None) -> Context:
+    def _validated(self, cache: Cache | None, progress: Progress | None) -> Context:
         from wasmine.validation import validate
 
-        cache = Cache.of(given)
         if cache is None:
-            return validate(self.syntax, self.features)
+            return validate(self.syntax, self.features, progress=progress)
         known = cache.stored(self.digest, f"valid {self.features}")
         if known.get(0) is not None:
             return validate(self.syntax, self.features, bodies=False)
-        context = validate(self.syntax, self.features)
+        context = validate(self.syntax, self.features, progress=progress)
         known.put(0, b"")
         return context
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from wasmine.runtime.memory import Memory
     from wasmine.runtime.module import Source
     from wasmine.runtime.table import Table
+    from wasmine.validation.module import Progress
 
 EngineName: TypeAlias = Literal["auto", "compiler", "interpreter"]
 ENGINES: tuple[str, ...] = ("auto", "compiler", "interpreter")
@@ -132,6 +133,23 @@ class Runtime:
         if name is not None:
             self.register(name, instance)
         return instance
+
+    def compile(self, source: Source, *, progress: Progress | None = None) -> Module:
+        """The module with the code of all its functions made now, and not each when it is first called.
+
+        A cache then has all of it, for every later process. `progress` is called with the number of functions that are
+        done, and of all. What `Module` raises; UnsupportedFeature if the engine cannot run it.
+        """
+        self._check_open()
+        module = source if isinstance(source, Module) else Module(source, features=self.features, cache=self.cache)
+        if self._engine is None:
+            self._settle(module)
+        first, functions = module.context.imported_functions, len(module.context.functions)
+        for index in range(first, functions):
+            if progress is not None:
+                progress(index - first, functions - first)
+            self.engine.prepare(module, index, metered=self.limits.fuel is not None)
+        return module
 
     def register(self, name: str, instance: Instance) -> None:
         """Let other modules import from `instance` under `name`, in addition to names it has; replaces an older one."""

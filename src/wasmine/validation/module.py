@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from wasmine.errors import UnsupportedFeature
 from wasmine.format.features import Features
@@ -28,6 +28,8 @@ from wasmine.validation.types import close_group
 from wasmine.validation.walk import check_expression, walk_function
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from wasmine.format.module import (
         DataSegment,
         ElementSegment,
@@ -40,10 +42,16 @@ if TYPE_CHECKING:
     )
     from wasmine.format.types import Limits, ValueType
 
+Progress: TypeAlias = "Callable[[int, int], object]"
+"""Is told now and then of long work how much is done, and of how much."""
+
+_STEP: Final = 64  # functions
 _PAGE_SIZES_LOG2: Final = (0, 16)
 
 
-def validate(syntax: ModuleSyntax, features: Features | None = None, *, bodies: bool = True) -> Context:
+def validate(
+    syntax: ModuleSyntax, features: Features | None = None, *, bodies: bool = True, progress: Progress | None = None
+) -> Context:
     """The context of a valid module. Function `bodies` may be left out if they are known to be valid.
 
     Raises `ValidationError` where it breaks a rule, `UnsupportedFeature` where it uses a feature that is switched off,
@@ -52,8 +60,12 @@ def validate(syntax: ModuleSyntax, features: Features | None = None, *, bodies: 
     context = _Module(syntax, features or Features()).check()
     if not bodies:
         return context
-    for index in range(context.imported_functions, len(context.functions)):
-        walk_function(context, index)
+    first, functions = context.imported_functions, len(context.functions)
+    for start in range(first, functions, _STEP):
+        if progress is not None:
+            progress(start - first, functions - first)
+        for index in range(start, min(start + _STEP, functions)):
+            walk_function(context, index)
     return context
 
 

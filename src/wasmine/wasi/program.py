@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from wasmine.errors import Exit, LinkError, WasmineError
 from wasmine.format.types import FuncType
 from wasmine.record import record
+from wasmine.runtime.cache import Cache
 from wasmine.runtime.deadline import within
 from wasmine.runtime.module import Module
 from wasmine.runtime.runtime import Runtime
@@ -81,6 +82,7 @@ def run(
     imports: Mapping[str, Any] | None = None,
     name: str | None = None,
     engine: EngineName = "auto",
+    cache: Cache | str | os.PathLike[str] | None = None,
 ) -> CompletedProgram:
     """Run a WASI program to its end: `wasmine.run("tool.wasm", ["--version"], capture_output=True).stdout`.
 
@@ -90,7 +92,7 @@ def run(
     also any file object, bytes, bytearray or function (`wasmine.wasi.WASI`). Unlike there, the guest gets only what is
     given: no environment without `env`, no files without `mounts` (`{"/data": "./data"}`). `clock`, `random`, `listen` and
     `quota` are those of `WASI`; `imports` satisfies what is not WASI. `timeout` is for all of the run but reading the
-    module; `limits` are those of `Runtime`.
+    module; `limits` and `cache` are those of `Runtime`.
 
     Raises `Trap` and what host functions raise; `Timeout` when the time is over, also while the guest waits;
     `ProgramFailed` with `check=True`. A `WasmineError` that ends the run carries what was captured as `stdout` and
@@ -104,7 +106,8 @@ def run(
         if stdout is not None or stderr is not None:
             raise ValueError("stdout and stderr cannot be given with capture_output")
         stdout = stderr = PIPE
-    module = program if isinstance(program, Module) else Module(program)
+    cache = Cache.of(cache)
+    module = program if isinstance(program, Module) else Module(program, cache=cache)
     argv = [name or _program_name(module), *args]
     captured_out = bytearray() if stdout == PIPE else None
     captured_error = captured_out if stderr == STDOUT else bytearray() if stderr == PIPE else None
@@ -123,7 +126,7 @@ def run(
             random=random,
             quota=quota,
         ) as system,
-        Runtime(engine, limits=limits) as runtime,
+        Runtime(engine, limits=limits, cache=cache) as runtime,
     ):
         try:
             returncode = start(runtime, module, system, imports, timeout=timeout)
