@@ -1,8 +1,9 @@
 """How long real programs take to load, to instantiate and to say their first word, and how much memory they take.
 
-    python benchmarks/programs.py [--engine NAME] [PROGRAM ...]
+    python benchmarks/programs.py [--engine NAME] [--warm] [PROGRAM ...]
 
-Each program runs in a process of its own: under Wasmine, and under wasmtime (extra `bench`, cache off) right after it.
+Each program runs in a process of its own: under Wasmine, and under wasmtime (extra `bench`, cache off) right after it. With
+`--warm` Wasmine runs it twice more with a cache directory: once to fill it, once to take everything from it.
 Packages are fetched as for the tests (`tests/programs/registry.py`, docs/programs.md).
 
 load           read and validate (wasmtime: compile)
@@ -75,18 +76,18 @@ def start_reactor(args: tuple[str, ...], call: Callable[..., Any], write: Callab
     call("qjs_init_argv", len(words), put(b"".join(word.to_bytes(4, "little") for word in words)))
 
 
-def run_wasmine(case: Case, binary: bytes, files: str, engine: Any) -> Marks:
+def run_wasmine(case: Case, binary: bytes, files: str, engine: Any, cache: str = "") -> Marks:
     """Run in this process; the moments at which phases ended."""
     import wasmine
     from wasmine.wasi import WASI
 
     wasmine.Runtime(engine).instantiate("(module)")
     marks = {"start": time.monotonic()}
-    module = wasmine.Module(binary)
+    module = wasmine.Module(binary, cache=cache or None)
     marks["load"] = time.monotonic()
     with (
         WASI(case.args, stdin=sys.stdin, stdout=sys.stdout, stderr=sys.stderr, mounts={".": files}) as system,
-        wasmine.Runtime(engine) as runtime,
+        wasmine.Runtime(engine, cache=cache or None) as runtime,
     ):
         exports = runtime.instantiate(module, system.imports()).exports
         marks["instantiate"] = time.monotonic()
@@ -100,7 +101,7 @@ def run_wasmine(case: Case, binary: bytes, files: str, engine: Any) -> Marks:
     return marks
 
 
-def run_wasmtime(case: Case, binary: bytes, files: str, engine: Any) -> Marks:
+def run_wasmtime(case: Case, binary: bytes, files: str, engine: Any, cache: str = "") -> Marks:
     """The same under wasmtime."""
     import wasmtime
 
@@ -140,11 +141,11 @@ def run_wasmtime(case: Case, binary: bytes, files: str, engine: Any) -> Marks:
 RUNNERS = {"wasmine": run_wasmine, "wasmtime": run_wasmtime}
 
 
-def child(runner: str, name: str, engine: str, files: str, report: str) -> None:
+def child(runner: str, name: str, engine: str, files: str, report: str, cache: str) -> None:
     """Run one program and write the moments and the memory to the file `report`."""
     import resource
 
-    marks = RUNNERS[runner](CASES[name], PROGRAMS[name].binary(), files, engine)
+    marks = RUNNERS[runner](CASES[name], PROGRAMS[name].binary(), files, engine, cache)
     sys.stdout.flush()
     marks["end"] = time.monotonic()
     unit = 1 if sys.platform == "darwin" else 1024
@@ -152,12 +153,12 @@ def child(runner: str, name: str, engine: str, files: str, report: str) -> None:
     Path(report).write_text(json.dumps(marks))
 
 
-def measure(runner: str, name: str, engine: str) -> Marks | str:
+def measure(runner: str, name: str, engine: str, cache: str = "") -> Marks | str:
     """The figures of one run by phase, seconds and bytes; a text if the program could not be run."""
     case = CASES[name]
     with tempfile.TemporaryDirectory() as files, tempfile.NamedTemporaryFile() as report:
         Path(files, "in.svg").write_bytes(SVG)
-        command = [sys.executable, __file__, "--child", runner, name, engine, files, report.name]
+        command = [sys.executable, __file__, "--child", runner, name, engine, files, report.name, cache]
         with subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         ) as process:
@@ -213,6 +214,7 @@ def main() -> None:
     """Measure the programs named, or all."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--engine", default="interpreter")
+    parser.add_argument("--warm", action="store_true", help="also from a cache directory")
     parser.add_argument("programs", nargs="*", metavar="PROGRAM", help=", ".join(CASES))
     given = parser.parse_args()
     unknown = set(given.programs) - set(CASES)
@@ -227,6 +229,10 @@ def main() -> None:
             continue
         own = measure("wasmine", name, given.engine)
         print(row(name, f"wasmine {given.engine}", own), flush=True)
+        if given.warm:
+            with tempfile.TemporaryDirectory() as cache:
+                for title in ("fills a cache", "from a cache"):
+                    print(row(name, f"wasmine {title}", measure("wasmine", name, given.engine, cache)), flush=True)
         print(row(name, "wasmtime", measure("wasmtime", name, given.engine), own), flush=True)
 
 

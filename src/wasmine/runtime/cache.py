@@ -1,7 +1,7 @@
 """`Cache`: a directory that keeps what engines made of modules, for the next process.
 
-It knows nothing of what is kept: an engine stores pieces of bytes by number (a function's code by its index) under a name
-for the kind of code. What is found there was made by the same version of Wasmine and of Python, for the same module.
+It knows nothing of what is kept: pieces of bytes by key (an engine's code of a function by its index) under a name for the
+kind of thing. What is found there was made by the same version of Wasmine and of Python, for the same module.
 
 Like Python's `__pycache__`, a cache directory is trusted: who can write to it can run code in processes that use it. What
 was damaged, cut off or left behind by another version is detected by a checksum, ignored, and written anew.
@@ -16,12 +16,14 @@ import threading
 import warnings
 import weakref
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from wasmine.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+Key: TypeAlias = int | str
 
 LIMIT: Final = 1 << 30
 """Bytes that a cache directory may hold unless another limit is given."""
@@ -45,7 +47,7 @@ def digest(*pieces: bytes | bytearray | memoryview) -> bytes:
 
 
 class Stored:
-    """What is kept of one module for one kind of code: pieces by number. Any thread may use it."""
+    """What is kept of one kind for one module: pieces by key. Any thread may use it."""
 
     __slots__ = ("_lock", "_new", "_path", "_pieces", "_title")
 
@@ -53,17 +55,17 @@ class Stored:
         self._path = path
         self._title = title
         self._pieces = _read(path, title)
-        self._new: dict[int, bytes] = {}
+        self._new: dict[Key, bytes] = {}
         self._lock = threading.RLock()  # the finalizer of a cache may run while its thread is in here
 
-    def get(self, number: int) -> bytes | None:
+    def get(self, key: Key) -> bytes | None:
         """The piece, None if it was not kept."""
-        return self._pieces.get(number)
+        return self._pieces.get(key)
 
-    def put(self, number: int, piece: bytes) -> None:
+    def put(self, key: Key, piece: bytes) -> None:
         """Keep a piece; it is written by the next `save`."""
         with self._lock:
-            self._pieces[number] = self._new[number] = piece
+            self._pieces[key] = self._new[key] = piece
 
     def save(self) -> bool:
         """Write the new pieces, if there are any, to those that the file has by now; whether it was so. OSError."""
@@ -102,7 +104,7 @@ class Cache:
         return given if given is None or isinstance(given, Cache) else Cache(given)
 
     def stored(self, module: bytes, kind: str) -> Stored:
-        """What is kept of the module with this digest, as this kind of code."""
+        """What is kept of this kind for the module with this digest."""
         with self._lock:
             found = self._stored.get((module, kind))
             if found is None:
@@ -144,7 +146,7 @@ def _sources() -> Iterator[tuple[str, int, int]]:
             continue
 
 
-def _read(path: str, title: bytes) -> dict[int, bytes]:
+def _read(path: str, title: bytes) -> dict[Key, bytes]:
     """The pieces in a file; none if there is no such file, or if it is not what was written there."""
     try:
         with open(path, "rb") as file:  # noqa: PTH123
@@ -155,7 +157,7 @@ def _read(path: str, title: bytes) -> dict[int, bytes]:
     body = memoryview(data)[start:]
     if not data.startswith(_MAGIC) or data[len(_MAGIC) : start] != digest(body):
         return {}
-    pieces: dict[int, bytes]
+    pieces: dict[Key, bytes]
     try:
         found, pieces = marshal.loads(body)
     except (EOFError, ValueError, TypeError):
@@ -167,7 +169,7 @@ def _read(path: str, title: bytes) -> dict[int, bytes]:
     return pieces
 
 
-def _write(path: str, title: bytes, pieces: dict[int, bytes]) -> None:
+def _write(path: str, title: bytes, pieces: dict[Key, bytes]) -> None:
     """Write a file whole or not at all: readers see the old one or the new one."""
     body = marshal.dumps((title, pieces))
     unfinished = f"{path}.{os.getpid()}-{threading.get_ident()}.new"

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from wasmine.format.types import ValueType
+    from wasmine.runtime.cache import Stored
     from wasmine.runtime.instance import Instance
     from wasmine.validation.context import Context
     from wasmine.validation.module import Progress
@@ -59,10 +60,12 @@ class Module:
     ) -> None:
         self.features = features or Features()
         self.origin = ""  # the path of the file, for messages
-        self._hash = cache is not None
+        self._cache = Cache.of(cache)  # held: it writes what it was told when it goes
+        self._known: Stored | None = None
+        self._facts: dict[str, bool] = {}
         self._digest = b""
         self.syntax = self._load(source)
-        self.context = self._validated(Cache.of(cache), progress)
+        self.context = self._validated(progress)
         self._name = name
         self.cache: dict[str, Any] = {}  # what engines keep per module, by engine name
 
@@ -86,21 +89,31 @@ class Module:
         return _parse_text(data) if isinstance(data, str) else self._parse(bytes(data))
 
     def _parse(self, data: bytes) -> ModuleSyntax:
-        if self._hash:
+        if self._cache is not None:
             self._digest = digest(data)
         return _parse(data, self.origin)
 
-    def _validated(self, cache: Cache | None, progress: Progress | None) -> Context:
+    def _validated(self, progress: Progress | None) -> Context:
         from wasmine.validation import validate
 
-        if cache is None:
+        if self._cache is None:
             return validate(self.syntax, self.features, progress=progress)
-        known = cache.stored(self.digest, f"valid {self.features}")
-        if known.get(0) is not None:
+        self._known = self._cache.stored(self.digest, f"facts {self.features}")
+        if self._known.get("valid") is not None:
             return validate(self.syntax, self.features, bodies=False)
         context = validate(self.syntax, self.features, progress=progress)
-        known.put(0, b"")
+        self._known.put("valid", b"")
         return context
+
+    def fact(self, name: str, find: Callable[[Context], bool]) -> bool:
+        """Whether something is so in the module. It is found out once, and a cache remembers it."""
+        answer = self._facts.get(name)
+        if answer is None:
+            kept = self._known.get(name) if self._known is not None else None
+            answer = self._facts[name] = find(self.context) if kept is None else kept == b"yes"
+            if kept is None and self._known is not None:
+                self._known.put(name, b"yes" if answer else b"no")
+        return answer
 
     @property
     def digest(self) -> bytes:
