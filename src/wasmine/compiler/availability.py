@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import importlib
-import platform
 import sys
 from typing import Any
 
@@ -14,8 +13,8 @@ def unavailable() -> str:
     """Why the compiler engine cannot be used in this process, or "" if it can."""
     if sys.implementation.name != "cpython":
         return f"the compiler needs CPython, this is {sys.implementation.name}"
-    if not sys.platform.startswith("linux") or platform.machine() not in ("x86_64", "AMD64"):
-        return f"there is no machine code for {sys.platform} on {platform.machine()}"
+    if not sys.platform.startswith("linux"):
+        return f"there is no machine code for {sys.platform}"
     if sys.maxsize < 1 << 32:
         return "there is no machine code for 32-bit processes"
     if _in_sub_interpreter():

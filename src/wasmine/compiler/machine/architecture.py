@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import functools
 import importlib
-import platform
+import os
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
 if TYPE_CHECKING:
     from types import ModuleType
 
-MACHINES: Final = {"x86_64": "amd64", "AMD64": "amd64"}
-"""The architectures there are, by the machine names of operating systems."""
+MACHINES: Final = {"x86_64": "amd64"}
+"""The architectures there are, by Linux's names of machines."""
 
 
 class Architecture(Protocol):
@@ -53,7 +53,7 @@ def named(name: str) -> Architecture:
 @functools.cache
 def host() -> Architecture:
     """The architecture that runs us. OSError if there is no machine code for it."""
-    machine = platform.machine()
+    machine = os.uname().machine
     if machine not in MACHINES:
         raise OSError(f"there is no machine code for {machine}")
     return named(MACHINES[machine])

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import pkgutil
 import zlib
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from wasmine.compiler.machine import architecture
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from wasmine.compiler.machine.architecture import Architecture
 
@@ -46,9 +47,13 @@ def _number(made_for: Architecture) -> int:
     return zlib.crc32(made_for.source().encode())
 
 
+def _file(made_for: Architecture) -> str:
+    return f"{made_for.NAME}.bin"
+
+
 def path(directory: Path, made_for: Architecture) -> Path:
     """Where in a directory the blob of an architecture lies."""
-    return directory / f"{made_for.NAME}.bin"
+    return directory / _file(made_for)
 
 
 def pack(code: bytes, symbols: Mapping[str, int], made_for: Architecture) -> bytes:
@@ -63,7 +68,9 @@ def load() -> tuple[bytes, dict[str, int]]:
     FileNotFoundError if the package was made without, or from another source; OSError for an unknown architecture.
     """
     here = architecture.host()
-    head, _, code = path(Path(__file__).parent, here).read_bytes().partition(b"\n")
+    stored = pkgutil.get_data(__package__, _file(here))
+    assert stored is not None
+    head, _, code = stored.partition(b"\n")
     symbols = {name: int(offset) for name, offset in (pair.split("=") for pair in head.decode().split())}
     if symbols.pop(_SOURCE, None) != _number(here):
         raise FileNotFoundError(
