@@ -44,6 +44,7 @@ PRINTS = {
         "LinkError: 1 import of module 'faulty' cannot be satisfied:\n"
         "  env.fail: missing; expected function [] -> []\n"
     ),
+    ("asynchronous.py",): "together: [14, 14, 14, 14, 14]\nstopped, and still there: 1\n",
     ("timeout.py",): "a minute of sleep ended early\n",
     ("assemblyscript.py",): (
         "hello_world(7) returned: 10\ngoodbye_world() ended with code 255: sad sad world at index.ts:7:3\n"

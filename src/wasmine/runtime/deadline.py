@@ -1,4 +1,4 @@
-"""Time limits: `within` ends what a thread does when its time is over, whatever that is.
+"""Time limits: `within` ends what a thread does when its time is over, whatever that is; `Scope` when somebody says so.
 
 A watchdog thread, which lives only while somebody needs it, raises `Expired` in the thread by CPython's asynchronous
 exceptions, and has the engines stop machine code (`Stopper`). It does so again and again until the thread has got the
@@ -37,19 +37,73 @@ _FAR: Final = float("inf")
 
 
 class Expired(BaseException):
-    """The time of the innermost `within` is over. It never leaves that one."""
+    """The time of a `Scope` is over. It never leaves that one's `run` but to whoever made the scope."""
 
 
 class Scope:
-    """One `within`. `active` ends it: nothing is sent to its thread from then on."""
+    """A part of what a thread does that is ended at `moment`, or by `expire`.
 
-    __slots__ = ("active", "lock", "moment", "thread")
+    `outer` is the scope around it. `movable` says that the moment may come nearer. `active` ends it: nothing is sent to its
+    thread from then on.
+    """
 
-    def __init__(self, moment: float) -> None:
-        self.thread = threading.get_ident()
-        self.moment = moment
-        self.active = True
+    __slots__ = ("active", "lock", "moment", "movable", "outer", "thread")
+
+    def __init__(self, moment: float | None = None) -> None:
+        """Without a moment it is for somebody to `expire`."""
+        self.moment = _FAR if moment is None else moment
+        self.movable = moment is None
+        self.outer: Scope | None = None
+        self.thread = 0
+        self.active = False
         self.lock = threading.Lock()
+
+    def run(self, function: Callable[..., Result], *arguments: Any) -> Result:
+        """`function(*arguments)` on the calling thread; Expired if the scope, or one around it, is over before."""
+        _asynchronous()
+        interruption = None
+        self.thread = threading.get_ident()
+        self.outer = _current.scope
+        self.active = True
+        try:
+            _current.scope = self
+            if self.moment < _FAR:
+                watchdog.add(self)
+            if self.movable:
+                check()
+            return function(*arguments)
+        finally:
+            # An exception may be sent until `active` is False, and arrive until it is taken back. So each step may be cut
+            # short once by that, and by what signal handlers raise.
+            while True:
+                try:
+                    self.active = False
+                    _current.scope = self.outer
+                    watchdog.discard(self)
+                    break
+                except Expired:
+                    pass
+                except BaseException as error:
+                    interruption = error
+            if interruption is not None:
+                raise interruption
+
+    def expire(self) -> None:
+        """It is over now, or as soon as it runs. Any thread may say so, at any time."""
+        self.moment = 0.0
+        with self.lock:
+            if self.active:
+                watchdog.add(self)
+
+    def over(self) -> bool:
+        """Whether it is over, or one around it."""
+        now = time.monotonic()
+        scope: Scope | None = self
+        while scope is not None:
+            if now >= scope.moment:
+                return True
+            scope = scope.outer
+        return False
 
 
 class Stopper(Protocol):
@@ -77,14 +131,28 @@ _current: Final = _Current()
 
 def current() -> float | None:
     """When the time of the calling thread is over, as `time.monotonic()` counts; None if it has all time."""
+    moment = _FAR
     scope = _current.scope
-    return scope.moment if scope is not None else None
+    while scope is not None:
+        moment = min(moment, scope.moment)
+        scope = scope.outer
+    return moment if moment < _FAR else None
+
+
+def movable() -> bool:
+    """Whether the time of the calling thread may be over before `current` says: who waits has to look now and then."""
+    scope = _current.scope
+    while scope is not None:
+        if scope.movable:
+            return True
+        scope = scope.outer
+    return False
 
 
 def check() -> None:
     """Raise `Expired` if the time of the calling thread is over."""
     scope = _current.scope
-    if scope is not None and time.monotonic() >= scope.moment:
+    if scope is not None and scope.over():
         raise Expired
 
 
@@ -93,34 +161,16 @@ def within(seconds: float, function: Callable[..., Result], *arguments: Any) -> 
 
     UnsupportedFeature where Python offers no means.
     """
-    _asynchronous()
     outer = _current.scope
     moment = time.monotonic() + seconds
     if outer is not None and outer.moment <= moment:
         return function(*arguments)
-    scope = Scope(moment)
-    interruption = None
     try:
-        _current.scope = scope
-        watchdog.add(scope)
-        return function(*arguments)
+        return Scope(moment).run(function, *arguments)
     except Expired:
+        if outer is not None and outer.over():
+            raise
         raise Timeout(f"the time limit of {seconds:g} s ran out") from None
-    finally:
-        # An exception may be sent until `active` is False, and arrive until it is taken back. So each step may be cut
-        # short once by that, and by what signal handlers raise.
-        while True:
-            try:
-                scope.active = False
-                _current.scope = outer
-                watchdog.discard(scope)
-                break
-            except Expired:
-                pass
-            except BaseException as error:
-                interruption = error
-        if interruption is not None:
-            raise interruption
 
 
 class Watchdog:
@@ -239,6 +289,8 @@ _PURE: Final = (
     "wasmine.interpreter.wide",
 )
 
+_HOST: Final = ("wasmine.runtime.host", "wasmine.runtime.deadline")
+
 
 def _interruptible(frame: FrameType | None) -> bool:
     """Whether a thread may get an exception where it is: in generated code, or in what a host function runs."""
@@ -252,8 +304,8 @@ def _interruptible(frame: FrameType | None) -> bool:
     while walked is not None:
         name = str(walked.f_globals.get("__name__"))
         if name.startswith("wasmine."):
-            # The host's code is called from there, and by nothing else of ours.
-            return not inner and name == "wasmine.runtime.host"
+            # The host's code is called from there, and by nothing else of ours: by machine code, and by `Scope.run`.
+            return not inner and name in _HOST
         inner = False
         walked = walked.f_back
     return False

@@ -10,6 +10,7 @@ from wasmine.runtime.values import signature
 
 if TYPE_CHECKING:
     import inspect
+    from collections.abc import Coroutine
 
     from wasmine.format.types import DefinedType, FuncType
     from wasmine.runtime.instance import Instance
@@ -64,6 +65,12 @@ class Function(ABC):
                 internal = convert.arguments(self.name, args)
                 return convert.python_result(within(instance.timeout, self.invoke, *internal))
         return convert.python_result(self.invoke(*convert.arguments(self.name, args)))
+
+    def async_(self, *args: Any) -> Coroutine[Any, Any, Any]:
+        """The call as a coroutine: `await function.async_(...)` leaves the event loop free (`wasmine.to_thread`)."""
+        from wasmine.runtime.asynchronous import to_thread  # which imports asyncio
+
+        return to_thread(self, *args)
 
     @property
     def __name__(self) -> str:

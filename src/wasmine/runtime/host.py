@@ -120,7 +120,22 @@ def fit(function: Callable[..., Any], expected: FuncType, name: str) -> HostCall
         problem = _misfit(returns, expected.results, "result")
         if problem:
             raise LinkError(f"host function {name}(): {problem}; expected {expected}")
+    if _is_asynchronous(function):
+        from wasmine.runtime.asynchronous import blocking
+
+        function = blocking(function, name)
     return HostCallable(function, expected, name, wants_caller)
+
+
+def _is_asynchronous(function: Callable[..., Any]) -> bool:
+    """Whether calling it gives a coroutine, as far as can be told without calling it."""
+    if getattr(function, "__wasm_type__", None) is not None:  # one of ours: no need to import inspect
+        return False
+    import inspect
+
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+        getattr(type(function), "__call__", None)  # noqa: B004 - it is looked at, not asked for
+    )
 
 
 def declared_type(function: Callable[..., Any]) -> DefinedType:

@@ -44,7 +44,8 @@ class Waiting:
     def _slice(self, end: float | None) -> float | None:
         """How long to wait in one go, in seconds; None for ever. `end` is where the wait itself ends."""
         now = time.monotonic()
-        limits = [SLICE] if self.interrupt is not None or self.deadline is not None else []
+        movable = self.interrupt is not None or self.deadline is not None or deadline.movable()
+        limits = [SLICE] if movable else []
         limits += [moment - now for moment in (end, self.deadline, deadline.current()) if moment is not None]
         return max(min(limits), 0.0) if limits else None
 

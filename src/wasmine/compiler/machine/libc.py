@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import itertools
 import mmap
@@ -171,24 +172,34 @@ _new_capsule = ctypes.pythonapi.PyCapsule_New
 _new_capsule.restype = ctypes.py_object
 _new_capsule.argtypes = (_address, _address, _address)
 _capsule_pointer = ctypes.PYFUNCTYPE(_address, _address, _address)(("PyCapsule_GetPointer", ctypes.pythonapi))
-_waiting: Final[dict[int, Callable[[], None]]] = {}
+_set_destructor = ctypes.PYFUNCTYPE(_int, _address, _address)(("PyCapsule_SetDestructor", ctypes.pythonapi))
+_waiting: Final[dict[int, tuple[int, Callable[[], None]]]] = {}  # the capsule's address and what it is to do, by number
 _numbers: Final = itertools.count(1)
 
 
 def _act(capsule: int) -> None:
-    _waiting.pop(_capsule_pointer(capsule, None))()
+    _, action = _waiting.pop(_capsule_pointer(capsule, None))
+    action()
 
 
 _deallocated: Final = ctypes.PYFUNCTYPE(None, _address)(_act)
 
 
 def when_deallocated(action: Callable[[], None]) -> object:
-    """An object that calls `action` when it is deallocated.
+    """An object that calls `action` when it is deallocated, unless the process ends.
 
     That is later than a finalizer or the callback of a weak reference: the garbage collector calls these before it takes
     anything apart, and other finalizers that it calls then may still use what the action is to destroy.
     """
     number = next(_numbers)
-    _waiting[number] = action
     found: object = _new_capsule(number, None, _deallocated)
+    _waiting[number] = id(found), action
     return found
+
+
+@atexit.register
+def _forget_actions() -> None:
+    """The interpreter takes itself apart now: when what is left is deallocated, no Python code can run any more."""
+    while _waiting:
+        _, (capsule, _) = _waiting.popitem()
+        _set_destructor(capsule, None)
