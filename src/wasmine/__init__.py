@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     )
     from wasmine.format.features import Features
     from wasmine.format.types import FuncType, GlobalType, MemoryType, TableType, TagType
-    from wasmine.runtime.cache import Cache
     from wasmine.runtime.asynchronous import to_thread
+    from wasmine.runtime.cache import Cache
     from wasmine.runtime.function import Function
     from wasmine.runtime.globals import Global
     from wasmine.runtime.host import Caller, externref, f32, f64, funcref, i32, i64, v128
@@ -63,9 +63,9 @@ _HOMES = {
     ),
     "wasmine.format.features": ("Features",),
     "wasmine.format.types": ("FuncType", "GlobalType", "MemoryType", "TableType", "TagType"),
+    "wasmine.runtime.asynchronous": ("to_thread",),
     "wasmine.runtime.cache": ("Cache",),
     "wasmine.runtime.function": ("Function",),
-    "wasmine.runtime.asynchronous": ("to_thread",),
     "wasmine.runtime.globals": ("Global",),
     "wasmine.runtime.host": ("Caller", "externref", "f32", "f64", "funcref", "i32", "i64", "v128"),
     "wasmine.runtime.instance": ("Exports", "Instance"),
