@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 # Names and summaries, so that the overview needs no imports; the modules' `COMMAND` have the same.
 COMMANDS = {
     "run": "run a WASI program, or call an exported function",
+    "compile": "compile modules ahead, into a cache directory",
     "validate": "check whether files are valid modules",
     "inspect": "show what a module is made of",
     "wat2wasm": "translate the text format to the binary format",

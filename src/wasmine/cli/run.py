@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
+from wasmine.cli.imports import explain, offered, parse_preload
 from wasmine.cli.options import Arguments, Command, CommandError, Flag, UsageError
 from wasmine.cli.quantities import duration, size, units
-from wasmine.cli.source import load
+from wasmine.cli.source import CACHE_DIR, QUIET, load, open_cache
 from wasmine.errors import Exit, LinkError, Timeout
 from wasmine.format.types import F32, F64, FuncType
 from wasmine.runtime.deadline import within
@@ -30,18 +30,25 @@ def execute(arguments: Arguments) -> int:
     if not arguments.operands:
         raise UsageError("missing path to wasm file", status=1)
     path, *rest = arguments.operands
-    module = load(path)
+    cache = open_cache(arguments["--cache-dir"])
+    module = load(path, cache=cache, quiet=arguments["--quiet"])
     invoked = arguments["--invoke"]
-    argv = [PurePath(path).name, *([] if invoked else rest)]
+    argv = [os.path.basename(path), *([] if invoked else rest)]  # noqa: PTH119 - importing pathlib takes 4 ms
     limits = Limits(memory=arguments["--max-memory"], fuel=arguments["--fuel"])
-    runtime = Runtime(arguments["--engine"] or "auto", limits=limits)
+    runtime = Runtime(arguments["--engine"] or "auto", limits=limits, cache=cache)
+    preloaded = dict(map(parse_preload, arguments["--preload"]))
 
     def run() -> int:
+        runtime.settle(module)
+        for name, file in preloaded.items():
+            other = load(file, cache=cache, quiet=arguments["--quiet"])
+            _initialize(runtime.instantiate(other, offered(runtime, other, system), name=name))
+        imports = offered(runtime, module, system)
         if invoked:
-            return _invoke(runtime, module, system, invoked, rest)
+            return _invoke(runtime, module, imports, invoked, rest)
         from wasmine.wasi.program import start
 
-        return start(runtime, module, system) & 0xFF
+        return start(runtime, module, system, imports) & 0xFF
 
     seconds = arguments["--timeout"]
     with _system(arguments, argv) as system, runtime:
@@ -50,7 +57,9 @@ def execute(arguments: Arguments) -> int:
         except Timeout:
             raise Timeout(f"module closed with context deadline exceeded (timeout {seconds:g}s)") from None
         except LinkError as error:
-            raise CommandError(f"error instantiating wasm binary: {error}") from error
+            missing = "cannot be satisfied" in str(error)
+            advice = f"\n{explain(module)}" if missing else ""
+            raise CommandError(f"error instantiating wasm binary: {error}{advice}") from error
 
 
 def _system(arguments: Arguments, argv: list[str]) -> WASI:
@@ -123,7 +132,7 @@ def _listener(address: str) -> socket.socket:
     return listener
 
 
-def _invoke(runtime: Runtime, module: Module, system: WASI, name: str, words: list[str]) -> int:
+def _invoke(runtime: Runtime, module: Module, imports: dict[str, dict[str, Any]], name: str, words: list[str]) -> int:
     """Call an exported function and print its results, one a line."""
     type = module.exports.get(name)
     if not isinstance(type, FuncType):
@@ -134,7 +143,7 @@ def _invoke(runtime: Runtime, module: Module, system: WASI, name: str, words: li
     if len(words) != len(type.params):
         raise CommandError(f"{name}{_parameters(type)} takes {len(type.params)} arguments, {len(words)} given")
     try:
-        instance = runtime.instantiate(module, system.imports())
+        instance = runtime.instantiate(module, imports)
         _initialize(instance)
         result = instance.exports[name](*values)
     except Exit as exit:
@@ -194,8 +203,10 @@ COMMAND = Command(
         Flag("--mount", "the same as --dir", "HOST[:GUEST[:ro]]", repeated=True),
         Flag("--env", "set an environment variable", "NAME=VALUE", repeated=True),
         Flag("--env-inherit", "pass on the whole environment; --env comes on top"),
+        Flag("--preload", "instantiate this module first, for imports from NAME", "NAME=FILE", repeated=True),
         Flag("--invoke", "call this function with ARGS as its arguments, and print its results", "FUNCTION"),
         Flag("--listen", "give the program a listening TCP socket; port 0: any", "HOST:PORT", repeated=True),
+        CACHE_DIR,
         Flag(
             "--timeout", "stop the program after this time: 1.5 (seconds), 200ms, 1m30s", "DURATION", convert=duration
         ),
@@ -209,6 +220,7 @@ COMMAND = Command(
             "GROUPS",
             convert=lambda text: text.split(","),
         ),
+        QUIET,
     ),
     passes_on=True,
     notes="FILE is a module in the binary or the text format, - for standard input. The exit code is the program's; "

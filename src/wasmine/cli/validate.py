@@ -14,7 +14,7 @@ def execute(arguments: Arguments) -> int:
     status = 0
     for path in arguments.operands:
         try:
-            load(path)
+            load(path, quiet=arguments["--quiet"])
         except CommandError as error:
             # All files are looked at, so the reason stands with each.
             sys.stderr.write(f"{path}: {error.__cause__ or error}\n")

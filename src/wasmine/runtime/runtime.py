@@ -79,12 +79,16 @@ class Runtime:
     def engine(self) -> Engine:
         """The engine; "auto" is settled when it is first needed."""
         if self._engine is None:
-            self._settle(None)
+            self.settle(None)
             assert self._engine is not None
         return self._engine
 
-    def _settle(self, module: Module | None) -> None:
-        """Choose the engine, for good. `module` is the first one, None where something else is needed before any."""
+    def settle(self, module: Module | None) -> None:
+        """Choose the engine, for good, if that was not done yet.
+
+        `module` is the first one, None where something else is needed before any. Who makes memories or tables for a module
+        does this first, so that "auto" can take an engine that runs it.
+        """
         with self._lock:
             if self._engine is None:
                 engine = self._new_engine(module)
@@ -119,7 +123,7 @@ class Runtime:
         self._check_open()
         module = source if isinstance(source, Module) else Module(source, features=self.features, cache=self.cache)
         if self._engine is None:
-            self._settle(module)
+            self.settle(module)
         if name is not None and name in self.instances:
             raise ValueError(f"an instance named {name!r} exists already: close it first, or choose another name")
         most = self.limits.instances
@@ -143,7 +147,7 @@ class Runtime:
         self._check_open()
         module = source if isinstance(source, Module) else Module(source, features=self.features, cache=self.cache)
         if self._engine is None:
-            self._settle(module)
+            self.settle(module)
         first, functions = module.context.imported_functions, len(module.context.functions)
         for index in range(first, functions):
             if progress is not None:
