@@ -171,13 +171,14 @@ class ModuleCode:
         start = self._reserve(len(code.code))  # page-aligned, so ALIGNMENT holds
         assert start % ALIGNMENT == 0
         body = bytearray(code.code)
+        relocate = architecture.instructions(architecture.host().NAME).relocate
         for offset, kind, operand in code.relocations:
             if kind is RelocationKind.FUNCTION:
                 assert isinstance(operand, int)
                 target = self.slot(operand)
             else:
                 target = self._glue.symbols[str(operand)]
-            body[offset : offset + 4] = (target - (start + offset + 4)).to_bytes(4, "little", signed=True)
+            relocate(body, offset, start, target)
         self._glue.code.fill(start, body)
         self._glue.interrupts.frame_of(code.slots)
         placed_code.add(Placed(start, start + len(body), code, self.names))

@@ -56,8 +56,8 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     if caution:
         compile = baseline.Compiler.compile
 
-        def cautious(self: baseline.Compiler, *arguments: Any) -> Any:
-            return compile(self, *arguments[:-1], max(caution, arguments[-1]))
+        def cautious(self: baseline.Compiler, *arguments: Any, **options: Any) -> Any:
+            return compile(self, *arguments[:-1], max(caution, arguments[-1]), **options)
 
         monkeypatch.setattr(baseline.Compiler, "compile", cautious)
     return name

@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, cast
 
 from wasmine.compiler.baseline.state import SLOT, State, letters_of, size_of
 from wasmine.compiler.code import Relocation, RelocationKind
-from wasmine.compiler.machine.amd64 import instructions as assembler
-from wasmine.compiler.machine.amd64.instructions import R12, RAX, RCX
 from wasmine.compiler.machine.layout import Record
 from wasmine.errors import TrapKind
 from wasmine.format.types import DefinedType
@@ -27,6 +25,7 @@ class Calls:
     def __init__(self, state: State, control: Control) -> None:
         self._state = state
         self._emitter = state.emitter
+        self._machine = state.machine
         self._control = control
         self._index = 0
         self.covered: dict[int, int] = {}
@@ -50,7 +49,7 @@ class Calls:
         emitter.code += code
         end = len(emitter.code)
         if relocation is not None:
-            emitter.relocations.append(Relocation(end - 4, *relocation))
+            emitter.relocations.append(Relocation(end - self._machine.REFERENCE, *relocation))
         region = self._control.labels[-1].region
         if region is not None:
             self.covered[end] = region
@@ -63,23 +62,23 @@ class Calls:
 
     def call(self, index: int) -> None:
         """call"""
-        state, emitter = self._state, self._emitter
+        state, emitter, machine = self._state, self._emitter, self._machine
         position = state.position()
         type = state.context.signatures[index]
         count = len(type.params)
         place = self.arguments(count)
         if index < state.context.imported_functions:
-            emitter.code += assembler.load(RAX, R12, state.layout.records[index])
-            emitter.code += assembler.add_frame(place)
-            self.called(assembler.CALL, position, (RelocationKind.SYMBOL, "call_record"))
+            emitter.code += machine.load(machine.RECORD, machine.CONTEXT, state.layout.records[index])
+            emitter.code += machine.add_frame(place)
+            self.called(machine.CALL_SYMBOL, position, (RelocationKind.SYMBOL, "call_record"))
         else:
-            emitter.code += assembler.add_frame(place)
+            emitter.code += machine.add_frame(place)
             if index == self._index:
-                self.called(assembler.CALL, position)
+                self.called(machine.CALL, position)
                 emitter.aim(len(emitter.code) - 4, 0)
             else:
-                self.called(assembler.CALL_THROUGH, position, (RelocationKind.FUNCTION, index))
-        emitter.code += assembler.add_frame(-place)
+                self.called(machine.CALL_FUNCTION, position, (RelocationKind.FUNCTION, index))
+        emitter.code += machine.add_frame(-place)
         self._returned(count, letters_of(type.results), place)
 
     def call_indirect(self, type_index: int, table: int) -> None:
@@ -102,72 +101,72 @@ class Calls:
         return cast("FuncType", self._state.context.types[index].composite)
 
     def _find_reference(self, entry: Entry, position: int) -> None:
-        """The record of a function reference into rax."""
-        code = self._emitter.code
-        code += assembler.move(RAX, entry[2])
-        code += assembler.IS_NULL
-        self._emitter.trap_if(assembler.EQUAL, TrapKind.NULL_REFERENCE, position)
+        """The record of a function reference into RECORD."""
+        code, machine = self._emitter.code, self._machine
+        code += machine.move(machine.RECORD, entry[2])
+        code += machine.compare_zero(machine.RECORD)
+        self._emitter.trap_if(machine.EQUAL, TrapKind.NULL_REFERENCE, position)
 
     def _find_element(self, entry: Entry, type_index: int, table: int, position: int) -> None:
-        """The record of the function in an element of a table into rax, its type checked."""
-        emitter, layout = self._emitter, self._state.layout
+        """The record of the function in an element of a table into RECORD, its type checked."""
+        emitter, layout, machine = self._emitter, self._state.layout, self._machine
         code = emitter.code
         place = layout.tables[table]
-        code += assembler.compare(entry[2], R12, place + 8)
-        emitter.trap_if(assembler.NOT_BELOW, TrapKind.TABLE_OUT_OF_BOUNDS, position)
-        code += assembler.load(RAX, R12, place)
-        code += assembler.load_element(entry[2])
+        code += machine.compare(entry[2], machine.CONTEXT, place + 8)
+        emitter.trap_if(machine.NOT_BELOW, TrapKind.TABLE_OUT_OF_BOUNDS, position)
+        code += machine.load(machine.RECORD, machine.CONTEXT, place)
+        code += machine.load_element(machine.RECORD, entry[2])
         expected = self._state.context.types[type_index]
         element = self._state.context.tables[table].element
         if element.nullable:
-            code += assembler.IS_NULL
-            emitter.trap_if(assembler.EQUAL, TrapKind.UNINITIALIZED_ELEMENT, position)
+            code += machine.compare_zero(machine.RECORD)
+            emitter.trap_if(machine.EQUAL, TrapKind.UNINITIALIZED_ELEMENT, position)
         if isinstance(element.heap, DefinedType) and element.heap.is_subtype_of(expected):
             return
         number = layout.types[type_index]
-        code += assembler.load(RCX, RAX, Record.TYPE)
-        code += assembler.compare(RCX, R12, number)
+        code += machine.load(machine.SCRATCH, machine.RECORD, Record.TYPE)
+        code += machine.compare(machine.SCRATCH, machine.CONTEXT, number)
         if expected.final:
-            emitter.trap_if(assembler.NOT_EQUAL, TrapKind.INDIRECT_CALL_TYPE_MISMATCH, position)
+            emitter.trap_if(machine.NOT_EQUAL, TrapKind.INDIRECT_CALL_TYPE_MISMATCH, position)
             return
-        field = emitter.jump_if(assembler.NOT_EQUAL)
+        field = emitter.jump_if(machine.NOT_EQUAL)
         back = len(code)
 
         def check_supertypes() -> None:
             # The display: how many types, then their numbers from the root down.
             emitter.land([field])
-            code.extend(assembler.load(RCX, RAX, Record.SUPERTYPES))
-            code.extend(assembler.compare_memory(RCX, expected.depth))
-            emitter.trap_if(assembler.NOT_ABOVE, TrapKind.INDIRECT_CALL_TYPE_MISMATCH, position)
-            code.extend(assembler.load(RCX, RCX, 8 + 8 * expected.depth))
-            code.extend(assembler.compare(RCX, R12, number))
-            emitter.trap_if(assembler.NOT_EQUAL, TrapKind.INDIRECT_CALL_TYPE_MISMATCH, position)
+            code.extend(machine.load(machine.SCRATCH, machine.RECORD, Record.SUPERTYPES))
+            code.extend(machine.compare_word(machine.SCRATCH, expected.depth))
+            emitter.trap_if(machine.NOT_ABOVE, TrapKind.INDIRECT_CALL_TYPE_MISMATCH, position)
+            code.extend(machine.load(machine.SCRATCH, machine.SCRATCH, 8 + 8 * expected.depth))
+            code.extend(machine.compare(machine.SCRATCH, machine.CONTEXT, number))
+            emitter.trap_if(machine.NOT_EQUAL, TrapKind.INDIRECT_CALL_TYPE_MISMATCH, position)
             emitter.aim(emitter.jump(), back)
 
         emitter.later(check_supertypes)
 
     def _call_record(self, type_index: int, place: int, position: int) -> None:
-        """Call the function whose record is in rax."""
-        emitter = self._emitter
+        """Call the function whose record is in RECORD."""
+        emitter, machine = self._emitter, self._machine
         code = emitter.code
-        code += assembler.add_frame(place)
-        code += assembler.IS_OWN_RECORD
-        field = emitter.jump_if(assembler.NOT_EQUAL)
-        self.called(assembler.CALL_RECORD, position)
+        code += machine.add_frame(place)
+        code += machine.IS_OWN_RECORD
+        field = emitter.jump_if(machine.NOT_EQUAL)
+        self.called(machine.CALL_RECORD, position)
         back = len(code)
         region = self._control.labels[-1].region
 
         def call_other() -> None:
             emitter.land([field])
             emitter.sites.append((len(code), position))
-            code.extend(assembler.CALL)
-            emitter.relocations.append(Relocation(len(code) - 4, RelocationKind.SYMBOL, "call_record"))
+            code.extend(machine.CALL_SYMBOL)
+            emitter.relocations.append(Relocation(len(code) - machine.REFERENCE, RelocationKind.SYMBOL, "call_record"))
             if region is not None:
                 self.covered[len(code)] = region
             emitter.aim(emitter.jump(), back)
 
         emitter.later(call_other)
-        code += assembler.add_frame(-place)
+        code += machine.add_frame(-place)
         type = self._type(type_index)
         self._returned(len(type.params), letters_of(type.results), place)
 
@@ -175,20 +174,20 @@ class Calls:
 
     def return_call(self, index: int) -> None:
         """return_call"""
-        state, emitter = self._state, self._emitter
+        state, emitter, machine = self._state, self._emitter, self._machine
         params = letters_of(state.context.signatures[index].params)
         place = self.arguments(len(params))
         imported = index < state.context.imported_functions
         if imported:
-            emitter.code += assembler.load(assembler.R9, R12, state.layout.records[index])
+            emitter.code += machine.load(machine.KEPT, machine.CONTEXT, state.layout.records[index])
         self._leave_frame(params, place)
         if imported:
-            emitter.code += assembler.move(RAX, assembler.R9)
-            self._jump(assembler.JUMP, (RelocationKind.SYMBOL, "jump_record"))
+            emitter.code += machine.move(machine.RECORD, machine.KEPT)
+            self._jump(machine.JUMP_SYMBOL, (RelocationKind.SYMBOL, "jump_record"))
         elif index == self._index:
             emitter.aim(emitter.jump(), 0)
         else:
-            self._jump(assembler.JUMP_THROUGH, (RelocationKind.FUNCTION, index))
+            self._jump(machine.JUMP_FUNCTION, (RelocationKind.FUNCTION, index))
 
     def return_call_indirect(self, type_index: int, table: int) -> None:
         """return_call_indirect"""
@@ -209,19 +208,24 @@ class Calls:
         self._jump_record(params, place)
 
     def _jump_record(self, params: str, place: int) -> None:
-        emitter = self._emitter
-        # Copying arguments uses rax.
-        emitter.code += assembler.move(assembler.R9, RAX)
+        emitter, machine = self._emitter, self._machine
+        # Copying arguments uses RECORD.
+        emitter.code += machine.move(machine.KEPT, machine.RECORD)
         self._leave_frame(params, place)
-        emitter.code += assembler.move(RAX, assembler.R9)
-        emitter.code += assembler.IS_OWN_RECORD
-        field = emitter.jump_if(assembler.NOT_EQUAL)
-        emitter.relocations.append(Relocation(field, RelocationKind.SYMBOL, "jump_record"))
-        emitter.code += assembler.JUMP_RECORD
+        emitter.code += machine.move(machine.RECORD, machine.KEPT)
+        emitter.code += machine.IS_OWN_RECORD
+        field = emitter.jump_if(machine.NOT_EQUAL)
+        emitter.code += machine.JUMP_RECORD
+
+        def jump_other() -> None:
+            emitter.land([field])
+            self._jump(machine.JUMP_SYMBOL, (RelocationKind.SYMBOL, "jump_record"))
+
+        emitter.later(jump_other)
 
     def _jump(self, code: bytes, relocation: tuple[RelocationKind, int | str]) -> None:
         self._emitter.code += code
-        self._emitter.relocations.append(Relocation(len(self._emitter.code) - 4, *relocation))
+        self._emitter.relocations.append(Relocation(len(self._emitter.code) - self._machine.REFERENCE, *relocation))
 
     def _leave_frame(self, params: str, place: int) -> None:
         """Restore the caller's registers and move arguments down to where the frame begins."""
@@ -255,12 +259,12 @@ class Calls:
 
     def call_host(self, number: Service, place: int, position: int) -> None:
         """Call a service with the frame at `place`."""
-        code = self._emitter.code
-        code += assembler.add_frame(place)
-        code += assembler.set_eax(number)
-        self.called(assembler.CALL, position, (RelocationKind.SYMBOL, "call_host"))
-        code += assembler.add_frame(-place)
+        code, machine = self._emitter.code, self._machine
+        code += machine.add_frame(place)
+        code += machine.set_service(number)
+        self.called(machine.CALL_SYMBOL, position, (RelocationKind.SYMBOL, "call_host"))
+        code += machine.add_frame(-place)
 
     def set_slot(self, place: int, value: int) -> None:
         """Store a constant."""
-        self._emitter.code += assembler.set_slot_64(place, value)
+        self._emitter.code += self._machine.set_slot_64(place, value)

@@ -18,8 +18,7 @@ from wasmine.compiler.baseline.references import References
 from wasmine.compiler.baseline.state import PENDING, PINNED, SLOT, Pressed, State, letter_of, letters_of, size_of
 from wasmine.compiler.baseline.weights import Weights, weigh
 from wasmine.compiler.code import FunctionCode
-from wasmine.compiler.machine.amd64 import instructions as assembler
-from wasmine.compiler.machine.amd64.instructions import R12, R13
+from wasmine.compiler.machine.instructions import TooFar
 from wasmine.errors import TrapKind, UnsupportedFeature
 from wasmine.format.instructions import INSTRUCTIONS, SLOTS
 from wasmine.validation.walk import walk_function
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 
     from wasmine.compiler.baseline.numeric import Handler
     from wasmine.compiler.context import ContextLayout
+    from wasmine.compiler.machine.instructions import Instructions
     from wasmine.compiler.templates.library import TemplateLibrary
     from wasmine.format.instructions import Instruction
     from wasmine.format.types import FuncType
@@ -36,9 +36,6 @@ if TYPE_CHECKING:
 
 LEAF_FRAME: Final = 32 << 10
 """A function that calls nothing and has a frame of no more bytes need not check limits (`threads.VALUES_SLACK`)."""
-
-_ZEROED_ONE_BY_ONE: Final = 12
-
 
 _EVERYWHERE: Final = (0, sys.maxsize)
 
@@ -82,18 +79,18 @@ class _File:
         return register
 
 
-def allocate(letters: str, weights: Weights, *, spare: bool) -> Allocation:
+def allocate(machine: Instructions, letters: str, weights: Weights, *, spare: bool) -> Allocation:
     """Choose registers for the heaviest locals.
 
     Registers that calls preserve must be saved first, so a local must be used more than twice. A function that calls
     nothing, nor has instructions of four operands, may do with fewer temporary registers if they are `spare`.
     """
     if weights.handlers:
-        saved = assembler.GENERAL_SAVED, assembler.VECTOR_SAVED
-        return Allocation({}, *saved, assembler.GENERAL_TEMPORARIES, assembler.VECTOR_TEMPORARIES)
-    count = 0 if weights.calls or weights.wide or not spare else 2
-    general = _File(assembler.GENERAL_TEMPORARIES, assembler.GENERAL_SAVED, count)
-    vector = _File(assembler.VECTOR_TEMPORARIES, assembler.VECTOR_SAVED, count)
+        saved = machine.GENERAL_SAVED, machine.VECTOR_SAVED
+        return Allocation({}, *saved, machine.GENERAL_TEMPORARIES, machine.VECTOR_TEMPORARIES)
+    count = 0 if weights.calls or weights.wide or not spare else machine.SPARE
+    general = _File(machine.GENERAL_TEMPORARIES, machine.GENERAL_SAVED, count)
+    vector = _File(machine.VECTOR_TEMPORARIES, machine.VECTOR_SAVED, count)
     pins: dict[int, int] = {}
     for local, weight in sorted(weights.locals.items(), key=lambda item: -item[1]):
         if weight < 2:
@@ -111,6 +108,7 @@ class Compiler:
     def __init__(self, library: TemplateLibrary) -> None:
         self._emitter = Emitter(library)
         self._state = State(self._emitter)
+        self._machine = self._emitter.machine
         self._control = Control(self._state)
         self._calls = Calls(self._state, self._control)
         self._accesses = memory.Accesses(self._state)
@@ -264,11 +262,13 @@ class Compiler:
         """Called by the walk."""
         self._state.position = position
 
-    def compile(self, context: Context, layout: ContextLayout, index: int, bounds: str, caution: int) -> FunctionCode:
+    def compile(
+        self, context: Context, layout: ContextLayout, index: int, bounds: str, caution: int, *, far: bool
+    ) -> FunctionCode:
         """The code of a function.
 
         Pressed: more `caution` is needed. 1: all temporary registers, and limits are always checked. 2: nothing is left
-        pending, so that there are always enough of them.
+        pending, so that there are always enough of them. TooFar: it must be compiled with `far`.
         """
         state, emitter = self._state, self._emitter
         if self._layout is not layout or self._bounds != bounds:
@@ -280,24 +280,24 @@ class Compiler:
         body = context.syntax.code[index - context.imported_functions]
         letters = letters_of(context.signatures[index].params)
         letters += "".join(letter_of(local) * count for count, local in body.locals)
-        chosen = allocate(letters, weights, spare=not caution)
-        emitter.reset()
+        chosen = allocate(self._machine, letters, weights, spare=not caution)
+        emitter.reset(far=far)
         self._calls.reset(index)
         self._exceptions.reset()
         checked = weights.calls or caution > 0 or size_of(letters) > LEAF_FRAME
         frame_end = self._enter(context.signatures[index], letters, chosen, weights, body.body.offset, checked=checked)
         walk_function(context, index, _Careful(self, state) if caution > 1 else self)
         if frame_end:
-            assembler.INT32.pack_into(emitter.code, frame_end, state.deepest)
+            self._machine.set_frame_end(emitter.code, frame_end, state.deepest)
         elif state.deepest > LEAF_FRAME:
             raise Pressed
-        pushed = len(chosen.saved_general) + (2 if weights.handlers else 0)
+        frame_size = self._machine.frame_size(len(chosen.saved_general), handlers=weights.handlers)
         return FunctionCode(
             index,
             emitter.finish(),
             emitter.relocations,
             emitter.sites,
-            8 * pushed,
+            frame_size,
             state.deepest,
             self._exceptions.finish(),
             self._calls.covered,
@@ -313,8 +313,8 @@ class Compiler:
         *,
         checked: bool,
     ) -> int:
-        """Write the prologue. Where in it the size of the frame is, 0 if nowhere."""
-        state, emitter = self._state, self._emitter
+        """Write the prologue. Where in it the end of the frame is compared, 0 if nowhere."""
+        state, emitter, machine = self._state, self._emitter, self._machine
         params, results = letters_of(type.params), letters_of(type.results)
         saves = max(size_of(letters), size_of(results) if len(results) > 1 else 0)
         state.reset(chosen.general, chosen.vector, saves + 16 * len(chosen.saved_vector))
@@ -326,20 +326,14 @@ class Compiler:
             state.homes.append(home)
             place += 16 if letter == "v" else 8
         code = emitter.code
-        saved = [assembler.push(register) for register in chosen.saved_general]
-        pops = [assembler.pop(register) for register in reversed(chosen.saved_general)]
-        if weights.handlers:
-            saved += [assembler.push(R12), assembler.push(R13)]
-            pops.insert(0, assembler.DROP_TWO)
-        code += b"".join(saved)
+        code += machine.enter(chosen.saved_general, handlers=weights.handlers)
         frame_end = 0
         if checked:
-            code += assembler.COMPARE_STACK_LIMIT
-            emitter.trap_if(assembler.BELOW, TrapKind.STACK_OVERFLOW, offset)
-            code += assembler.frame_end(0)
-            frame_end = len(code) - 4
-            code += assembler.COMPARE_VALUES_LIMIT
-            emitter.trap_if(assembler.ABOVE, TrapKind.STACK_OVERFLOW, offset)
+            code += machine.COMPARE_STACK_LIMIT
+            emitter.trap_if(machine.BELOW, TrapKind.STACK_OVERFLOW, offset)
+            code += machine.COMPARE_FRAME_END
+            frame_end = len(code)
+            emitter.trap_if(machine.ABOVE, TrapKind.STACK_OVERFLOW, offset)
         vectors = list(enumerate(chosen.saved_vector))
         for number, register in vectors:
             state.store("v", register, saves + 16 * number)
@@ -350,14 +344,14 @@ class Compiler:
             state.load("v", register, saves + 16 * number)
         restore = bytes(code[start:])
         del code[start:]
-        self._control.reset(results, restore, b"".join(pops))
+        self._control.reset(results, restore, machine.leave(chosen.saved_general, handlers=weights.handlers))
         return frame_end
 
     def _load_locals(self, letters: str, params: int, weights: Weights) -> None:
         """Load pinned parameters, zero the other locals. Those that nobody reads before they are set are left alone."""
         state, emitter = self._state, self._emitter
         place = 0
-        zeroed: list[tuple[int, str]] = []
+        zeroed: list[int] = []
         for local, letter in enumerate(letters):
             home = state.homes[local]
             size = 16 if letter == "v" else 8
@@ -369,20 +363,10 @@ class Compiler:
             elif home[0] == PINNED:
                 state.set_constant(letter, home[2], 0 if letter in GENERAL else bytes(16))
             else:
-                zeroed.append((place, letter))
+                zeroed += range(place, place + size, 8)
             place += size
-        if not zeroed:
-            return
-        code = emitter.code
-        code += assembler.CLEAR_RAX
-        if len(zeroed) > _ZEROED_ONE_BY_ONE:
-            first = zeroed[0][0]
-            last, letter = zeroed[-1]
-            code += assembler.fill_slots(first, (last + size_of(letter) - first) // 8)
-            return
-        for place, letter in zeroed:
-            for at in range(place, place + size_of(letter), 8):
-                state.store("I", assembler.RAX, at)
+        if zeroed:
+            emitter.code += self._machine.clear_slots(zeroed)
 
 
 class _Careful:
@@ -424,12 +408,14 @@ def compile_function(
         compilers = _idle.setdefault(id(library), [])
         compiler = compilers.pop() if compilers else Compiler(library)
     try:
-        for caution in range(2):
+        caution, far = 0, False
+        while True:
             try:
-                return compiler.compile(context, layout, index, bounds, caution)
+                return compiler.compile(context, layout, index, bounds, caution, far=far)
             except Pressed:
-                continue
-        return compiler.compile(context, layout, index, bounds, 2)
+                caution += 1
+            except TooFar:
+                far = True
     finally:
         with _lock:
             compilers.append(compiler)

@@ -6,10 +6,10 @@ register of its file, several results, and the parameters of blocks and loops, i
 
 from __future__ import annotations
 
+from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 from wasmine.compiler.baseline.numeric import needed
-from wasmine.compiler.baseline.operation import GENERAL
 from wasmine.compiler.baseline.state import (
     CONSTANT,
     PENDING,
@@ -18,7 +18,6 @@ from wasmine.compiler.baseline.state import (
     State,
     letters_of,
 )
-from wasmine.compiler.machine.amd64 import instructions as assembler
 from wasmine.errors import TrapKind
 
 if TYPE_CHECKING:
@@ -27,8 +26,7 @@ if TYPE_CHECKING:
     from wasmine.compiler.baseline.state import Entry
     from wasmine.format.types import ValueType
 
-_LOOP_ALIGNMENT: Final = 64
-"""A line of the cache: with 32, loops around a `br_table` may take 2.5 times as long."""
+_INT32: Final = Struct("<i")
 
 
 class Label:
@@ -78,17 +76,13 @@ class Label:
         return self.target is None and len(self.letters) == 1
 
 
-def result_register(letter: str) -> int:
-    """Where a single result is."""
-    return assembler.GENERAL_RESULT if letter in GENERAL else assembler.VECTOR_RESULT
-
-
 class Control:
     """The open blocks, and the handlers of the instructions that open, close and leave them."""
 
     def __init__(self, state: State) -> None:
         self._state = state
         self._emitter = state.emitter
+        self._machine = state.machine
         self.labels: list[Label] = []
         self.restore_vectors = self.pops = b""
         self.epilogue = b""
@@ -102,7 +96,7 @@ class Control:
         self.labels.clear()
         self.labels.append(Label(0, 0, "", results))
         self.restore_vectors, self.pops = restore_vectors, pops
-        self.epilogue = restore_vectors + pops + assembler.RETURN
+        self.epilogue = restore_vectors + pops + self._machine.RETURN
         self.inline_epilogue = len(self.epilogue) <= 8
 
     # ------------------------------------------------------------------------------------------------ blocks
@@ -126,7 +120,7 @@ class Control:
         """loop"""
         label = self.open(params, results)
         label.letters = label.params
-        self._emitter.align(_LOOP_ALIGNMENT)
+        self._emitter.align(self._machine.LOOP_ALIGNMENT)
         label.target = len(self._emitter.code)
 
     def if_(self, params: Sequence[ValueType], results: Sequence[ValueType], _: int | None) -> None:
@@ -187,7 +181,7 @@ class Control:
         emitter.land(label.fields)
         here = label.end = len(emitter.code)
         for field, start in label.table:
-            assembler.INT32.pack_into(emitter.code, field, here - start)
+            _INT32.pack_into(emitter.code, field, here - start)
 
     # ------------------------------------------------------------------------------------------------ branches
 
@@ -202,7 +196,7 @@ class Control:
             entry = state.stack.pop()
             if state.reads:
                 state.flush_reads()
-            state.compute(entry, result_register(letters))
+            state.compute(entry, state.result_register(letters))
         else:
             state.settle()
             self._copy(label)
@@ -298,7 +292,7 @@ class Control:
             state.flush_reads()
         letters = label.letters
         if label.in_register:
-            register = result_register(letters)
+            register = state.result_register(letters)
             value = state.in_register(state.stack.pop())
             if not (value[0] == REGISTER and value[2] == register):
                 condition, value = state.claim(letters, register, condition, value)
@@ -328,7 +322,7 @@ class Control:
             value = state.in_register(state.stack.pop())
             if state.reads:
                 state.flush_reads()
-            register = assembler.GENERAL_RESULT
+            register = self._machine.GENERAL_RESULT
             if not (value[0] == REGISTER and value[2] == register):
                 (value,) = state.claim("I", register, value)
                 state.compute(value, register)
@@ -340,7 +334,7 @@ class Control:
 
     def br_table(self, depths: tuple[int, ...]) -> None:
         """br_table"""
-        state, emitter = self._state, self._emitter
+        state, emitter, machine = self._state, self._emitter, self._machine
         labels = [self.labels[~depth] for depth in depths]
         if len(depths) == 1:
             state.discard(state.stack.pop())
@@ -356,18 +350,18 @@ class Control:
         if in_register:
             value = state.in_register(state.stack.pop())
             # The index into a scratch register: nothing but a move comes in between.
-            emitter.code += assembler.move(assembler.RDX, register)
-            register = assembler.RDX
-            if value[2] != result_register(first.letters):
-                state.move(value[1], result_register(first.letters), value[2])
+            emitter.code += machine.move(machine.INDEX, register)
+            register = machine.INDEX
+            if value[2] != state.result_register(first.letters):
+                state.move(value[1], state.result_register(first.letters), value[2])
         elif first.letters:
-            emitter.code += assembler.move(assembler.RDX, register)
-            register = assembler.RDX
+            emitter.code += machine.move(machine.INDEX, register)
+            register = machine.INDEX
             self._settle_scratch(register)
         code = emitter.code
-        code += assembler.compare_constant(register, len(labels) - 1)
-        default = emitter.jump_if(assembler.NOT_BELOW)
-        code += assembler.jump_by_table(register)
+        code += machine.compare_constant(register, len(labels) - 1)
+        default = emitter.jump_if(machine.NOT_BELOW)
+        code += machine.jump_by_table(register)
         start = len(code)
         code += bytes(4 * (len(labels) - 1))
         entries = [(start + 4 * i, label) for i, label in enumerate(labels[:-1])]
@@ -389,7 +383,7 @@ class Control:
         for wanting in stubs.values():
             here = len(code)
             for field, _ in wanting:
-                assembler.INT32.pack_into(code, field, here - start)
+                _INT32.pack_into(code, field, here - start)
             self._stub(wanting[0][1])
 
     def _settle_scratch(self, register: int) -> None:
@@ -398,9 +392,9 @@ class Control:
         # Through a place of its own behind all others: settling uses scratch registers.
         place = state.place(len(state.stack)) + 16 * 2
         state.deepest = max(state.deepest, place + 8)
-        emitter.code += assembler.store(register, assembler.R13, place)
+        emitter.code += self._machine.store(register, self._machine.FRAME, place)
         state.settle()
-        emitter.code += assembler.load(register, assembler.R13, place)
+        emitter.code += self._machine.load(register, self._machine.FRAME, place)
 
     def _is_direct(self, label: Label) -> bool:
         return not label.in_register and not self._needs_copy(label)
@@ -409,13 +403,13 @@ class Control:
         if label.target is None:
             label.table.append((field, start))
         else:
-            assembler.INT32.pack_into(self._emitter.code, field, label.target - start)
+            _INT32.pack_into(self._emitter.code, field, label.target - start)
 
     def _stub(self, label: Label) -> None:
         """Where a jump table leads if values must be moved."""
         if label.in_register:
             self._state.load(
-                label.letters, result_register(label.letters), self._state.place(len(self._state.stack) - 1)
+                label.letters, self._state.result_register(label.letters), self._state.place(len(self._state.stack) - 1)
             )
         else:
             self._copy(label)

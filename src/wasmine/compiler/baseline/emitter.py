@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 from wasmine.compiler.code import trap_number
-from wasmine.compiler.machine.amd64 import instructions as assembler
-from wasmine.compiler.templates.expand import (
-    HOLE_32,
-    HOLE_64,
-    HOLE_CONSTANT,
-    HOLE_NEGATED,
-    HOLE_OPERAND,
-    HOLE_TAKEN,
-    HOLE_TRAP,
-    SMALL_MAX,
-    SMALL_MIN,
-)
+from wasmine.compiler.machine import architecture
+from wasmine.compiler.templates.expand import HOLE_CONSTANT, HOLE_OPERAND, HOLE_TAKEN, HOLE_TRAP
 from wasmine.errors import TrapKind
 
 if TYPE_CHECKING:
@@ -29,34 +18,31 @@ if TYPE_CHECKING:
     from wasmine.compiler.templates.library import TemplateLibrary
 
     Values = int | bytes | dict[int, int]
+    Exits = tuple[tuple[int, Hole], ...]
 
 _TRAP_NUMBERS: Final = tuple(map(trap_number, TrapKind))
-_MASK: Final = 0xFFFFFFFF
-_INT32 = assembler.INT32.pack_into
-_UINT32 = Struct("<I").pack_into
+_READY: Final = 1 << 15
+"""So many pieces of code are kept ready."""
 
 
 class Form:
     """A template of the library, with what decides how it is emitted.
 
-    `key` is its number where `TemplateLibrary.code` wants it. `plain`: its code has no holes at all. `special`: it has
-    others than those of one value, whose number `hole` is. `branches`: these are distances of branches. `hazards` are the
-    library's.
+    `number` is its number, and `key` the same where `TemplateLibrary.codes` wants it. `plain`: its code has no holes at
+    all. `special`: it has others than those of one value, whose number `hole` is. `hazards` are the library's.
     """
 
-    __slots__ = ("branches", "hazards", "hole", "holes", "key", "plain", "special")
+    __slots__ = ("hazards", "hole", "key", "number", "plain", "special")
 
     def __init__(self, library: TemplateLibrary, number: int) -> None:
+        self.number = number
         self.key = number << 24
         self.hazards = library.hazards(number)
         found = library.code(number, 11, 15, 8, 9).holes
-        self.holes = {hole.operand for hole in found if hole.kind <= HOLE_NEGATED}
-        self.hole = max(self.holes, default=0)
+        values = {hole.operand for hole in found if hole.kind < HOLE_TAKEN}
+        self.hole = max(values, default=0)
         self.plain = not found
-        self.branches = len(self.holes) <= 1 and {hole.kind for hole in found if hole.kind > HOLE_NEGATED} == {
-            HOLE_TAKEN
-        }
-        self.special = len(self.holes) > 1 or any(hole.kind > HOLE_NEGATED for hole in found)
+        self.special = len(values) > 1 or any(hole.kind >= HOLE_TAKEN for hole in found)
 
 
 class _Plain(dict[int, bytes]):
@@ -71,83 +57,41 @@ class _Plain(dict[int, bytes]):
         return found
 
 
-class _Small(dict[int, bytes]):
-    """Code with one small value filled in: the key's last byte."""
-
-    def __init__(self, library: TemplateLibrary) -> None:
-        super().__init__()
-        self._library = library
-
-    def __missing__(self, key: int) -> bytes:
-        value = key & 255
-        if value > 127:
-            value -= 256
-        template, holes = self._library.codes[key >> 8]
-        code = bytearray(template)
-        for hole in holes:
-            fill(code, hole.offset, hole, value)
-        found = self[key] = bytes(code)
-        return found
-
-
-class _Branches(dict[int, tuple[bytes, tuple[int, ...]]]):
-    """The same for branches, with the places of their distances."""
-
-    def __init__(self, library: TemplateLibrary) -> None:
-        super().__init__()
-        self._library = library
-
-    def __missing__(self, key: int) -> tuple[bytes, tuple[int, ...]]:
-        value = key & 255
-        if value > 127:
-            value -= 256
-        template, holes = self._library.codes[key >> 8]
-        code = bytearray(template)
-        for hole in holes:
-            if hole.kind != HOLE_TAKEN:
-                fill(code, hole.offset, hole, value)
-        fields = tuple(hole.offset for hole in holes if hole.kind == HOLE_TAKEN)
-        found = self[key] = (bytes(code), fields)
-        return found
-
-
-def fill(code: bytearray, at: int, hole: Hole, value: int) -> None:
-    """Put a value into a hole that lies at `at`."""
-    _, kind, _, addend = hole
-    if kind == HOLE_NEGATED:
-        code[at] = addend - value & 255
-    elif kind == HOLE_64:
-        code[at : at + 8] = (value + addend & 0xFFFFFFFFFFFFFFFF).to_bytes(8, "little")
-    else:
-        code[at : at + kind] = (value + addend & _MASK).to_bytes(4, "little")[:kind]
-
-
 class Emitter:
-    """The code of one function as far as it goes, and the fields in it that wait."""
+    """The code of one function as far as it goes, and the fields in it that wait.
+
+    `machine` are the instructions that are no templates. With `far`, nothing that a conditional branch or a template leads
+    to need be near: they lead to a place right behind, which goes on from there.
+    """
 
     def __init__(self, library: TemplateLibrary) -> None:
         self.library = library
+        self.machine = architecture.instructions(library.architecture)
         self.code = bytearray()
         self.relocations: list[Relocation] = []
         self.sites: list[tuple[int, int]] = []
+        self.far = False
         self._pool: dict[bytes, list[tuple[int, int]]] = {}
         self._traps: dict[tuple[int, int], list[int]] = {}
         self._later: list[Callable[[], None]] = []
         self._plain = _Plain(library)
-        self._small = _Small(library)
-        self._branches = _Branches(library)
-        self._codes = library.codes
+        self._filled: dict[tuple[int, object], bytes] = {}
+        self._special: dict[tuple[int, ...], tuple[bytes, Exits]] = {}
         self._forms: dict[str, Form | None] = {}
         self.operations: dict[tuple[str, str, str], Operation | None] = {}
 
-    def reset(self) -> None:
+    def reset(self, *, far: bool = False) -> None:
         """Begin a function."""
         self.code.clear()
         self.relocations = []
         self.sites = []
+        self.far = far
         self._pool.clear()
         self._traps.clear()
         self._later.clear()
+        if len(self._filled) + len(self._special) > _READY:
+            self._filled.clear()
+            self._special.clear()
 
     def find(self, key: str) -> Form | None:
         """The template with a key, if there is one."""
@@ -175,82 +119,113 @@ class Emitter:
             self.code += self._plain[form.key | registers]
         elif form.special:
             self.special(form, registers, value, position)
-        elif SMALL_MIN <= value <= SMALL_MAX:  # type: ignore[operator]
-            self.code += self._small[(form.key | 1 << form.hole + 16 | registers) << 8 | value & 255]  # type: ignore[operator]
         else:
-            code = self.code
-            start = len(code)
-            template, holes = self._codes[form.key | registers]
-            code += template
-            for hole in holes:
-                if hole.kind == HOLE_32:
-                    _UINT32(code, start + hole.offset, value + hole.addend & _MASK)  # type: ignore[operator]
-                else:
-                    fill(code, start + hole.offset, hole, value)  # type: ignore[arg-type]
+            key = (form.key | registers, value)
+            try:
+                self.code += self._filled[key]
+            except KeyError:
+                assert isinstance(value, int)
+                found = self._filled[key] = self._fill(form, registers, {form.hole: value})[0]
+                self.code += found
+
+    def _fill(self, form: Form, registers: int, values: dict[int, int]) -> tuple[bytes, Exits]:
+        """A template's code with values in its holes, and where it leads."""
+        library = self.library
+        template, holes = library.codes[form.key | library.small(form.number, values) << 16 | registers]
+        code = bytearray(template)
+        exits = []
+        for hole in holes:
+            if hole.kind < HOLE_TAKEN:
+                library.fill(code, hole, values[hole.operand])
+            else:
+                exits.append((hole.offset, hole))
+        return bytes(code), tuple(exits)
 
     def branch(self, form: Form, registers: int, value: Values, position: int, taken: list[int]) -> None:
         """Append a template that branches; the fields of its distances are appended to `taken`."""
-        if form.branches and SMALL_MIN <= value <= SMALL_MAX:  # type: ignore[operator]
-            key = (form.key | 1 << form.hole + 16 | registers) << 8 | value & 255  # type: ignore[operator]
-            code, fields = self._branches[key]
-            start = len(self.code)
-            self.code += code
-            taken += [start + field for field in fields]
-        else:
-            self.special(form, registers, value, position, taken)
+        self.special(form, registers, value, position, taken)
 
     def special(
         self, form: Form, registers: int, value: Values, position: int = 0, taken: list[int] | None = None
     ) -> None:
         """`emit` and `branch` for any form."""
-        pooled = value if isinstance(value, bytes) else b""
-        values = value if isinstance(value, dict) else {form.hole: value}
-        small = 0
-        for number in form.holes:
-            if SMALL_MIN <= values[number] <= SMALL_MAX:  # type: ignore[operator]
-                small |= 1 << number
-        template, holes = self._codes[form.key | small << 16 | registers]
+        values = value if isinstance(value, dict) else {form.hole: value} if isinstance(value, int) else {}
+        key = (form.key | registers, *values.values())
+        try:
+            template, exits = self._special[key]
+        except KeyError:
+            template, exits = self._special[key] = self._fill(form, registers, values)
         code = self.code
         start = len(code)
         code += template
-        for hole in holes:
-            at = start + hole.offset
+        if self.far and exits:
+            self._go_on(start, exits, value, position, taken)
+            return
+        for offset, hole in exits:
             kind = hole.kind
-            if kind <= HOLE_NEGATED:
-                fill(code, at, hole, values[hole.operand])  # type: ignore[arg-type]
-            elif kind == HOLE_TRAP:
-                self._traps.setdefault((_TRAP_NUMBERS[hole.operand], position), []).append(at)
-            elif kind == HOLE_TAKEN:
+            if kind == HOLE_TAKEN:
                 assert taken is not None
-                taken.append(at)
-            elif kind == HOLE_OPERAND:
-                self._pool.setdefault(pooled, []).append((at, hole.addend))
+                taken.append(start + offset)
+            elif kind == HOLE_TRAP:
+                self._traps.setdefault((_TRAP_NUMBERS[hole.operand], position), []).append(start + offset)
             else:
-                assert kind == HOLE_CONSTANT
-                self._pool.setdefault(self.library.constants[hole.operand], []).append((at, hole.addend))
+                self._pool.setdefault(self._constant(hole, value), []).append((start + offset, hole.addend))
+
+    def _constant(self, hole: Hole, value: Values) -> bytes:
+        """The constant that a hole is the address of."""
+        if hole.kind == HOLE_OPERAND:
+            assert isinstance(value, bytes)
+            return value
+        assert hole.kind == HOLE_CONSTANT
+        return self.library.constants[hole.operand]
+
+    def _go_on(self, start: int, exits: Exits, value: Values, position: int, taken: list[int] | None) -> None:
+        """Append the places that a template leads to."""
+        code, machine = self.code, self.machine
+        over = self.jump()
+        for offset, hole in exits:
+            if hole.kind >= HOLE_OPERAND:
+                constant = self._constant(hole, value)
+                code += bytes(-len(code) % len(constant))
+                machine.aim_data(code, start + offset, len(code), hole.addend)
+                code += constant
+                continue
+            machine.aim(code, start + offset, len(code))
+            if hole.kind == HOLE_TRAP:
+                self._trap(_TRAP_NUMBERS[hole.operand], position)
+            else:
+                assert taken is not None
+                taken.append(self.jump())
+        self.aim(over, len(code))
 
     # ------------------------------------------------------------------------------------------------ jumps, traps
 
     def jump_if(self, condition: int) -> int:
         """Append a conditional jump; where its distance is."""
-        self.code += assembler.jump_if(condition)
-        return len(self.code) - 4
+        self.code += self.machine.jump_if(condition)
+        field = len(self.code) - 4
+        if self.far:
+            over = self.jump()
+            self.land([field])
+            field = self.jump()
+            self.land([over])
+        return field
 
     def jump(self) -> int:
         """Append a jump; where its distance is."""
-        self.code += assembler.JUMP
+        self.code += self.machine.JUMP
         return len(self.code) - 4
 
     def land(self, fields: list[int]) -> None:
         """Make jumps lead here."""
-        code = self.code
-        here = len(code) - 4
+        code, aim = self.code, self.machine.aim
+        here = len(code)
         for field in fields:
-            _INT32(code, field, here - field)
+            aim(code, field, here)
 
     def aim(self, field: int, target: int) -> None:
         """Make a jump lead to a place."""
-        _INT32(self.code, field, target - field - 4)
+        self.machine.aim(self.code, field, target)
 
     def trap_if(self, condition: int, kind: TrapKind, position: int) -> None:
         """Append a jump to a trap."""
@@ -262,9 +237,11 @@ class Emitter:
 
     def trap(self, kind: TrapKind, position: int) -> None:
         """Append a trap."""
-        self.code += assembler.set_eax(trap_number(kind))
+        self._trap(trap_number(kind), position)
+
+    def _trap(self, number: int, position: int) -> None:
         self.sites.append((len(self.code), position))
-        self.code += assembler.CALL_TRAP
+        self.code += self.machine.trap(number)
 
     def later(self, write: Callable[[], None]) -> None:
         """Have something written behind the body: what hardly ever runs."""
@@ -272,7 +249,7 @@ class Emitter:
 
     def align(self, size: int) -> None:
         """Fill up with instructions that do nothing."""
-        self.code += assembler.nops(-len(self.code) % size)
+        self.code += self.machine.nops(-len(self.code) % size)
 
     def finish(self) -> bytes:
         """Write what comes behind the body: rare code, traps, constants. The whole code."""
@@ -280,15 +257,13 @@ class Emitter:
             write()
         for (number, position), fields in self._traps.items():
             self.land(fields)
-            self.code += assembler.set_eax(number)
-            self.sites.append((len(self.code), position))
-            self.code += assembler.CALL_TRAP
+            self._trap(number, position)
         code = self.code
         for size in (16, 8, 4):
             for constant, places in self._pool.items():
                 if len(constant) == size:
                     code += b"\xcc" * (-len(code) % size)
                     for at, addend in places:
-                        _INT32(code, at, len(code) - at + addend)
+                        self.machine.aim_data(code, at, len(code), addend)
                     code += constant
         return bytes(code)

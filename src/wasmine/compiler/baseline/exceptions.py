@@ -8,11 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wasmine.compiler.baseline.control import result_register
 from wasmine.compiler.baseline.state import SLOT, State, letters_of, size_of
 from wasmine.compiler.code import Catch, CatchKind, Region, Service
-from wasmine.compiler.machine.amd64 import instructions as assembler
-from wasmine.compiler.machine.amd64.instructions import R13, RAX
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,7 +85,7 @@ class Exceptions:
         """Behind the body: on to a label, whose values lie in its slots."""
         state, emitter = self._state, self._state.emitter
         if target.in_register:
-            state.load(target.letters, result_register(target.letters), target.place)
+            state.load(target.letters, state.result_register(target.letters), target.place)
         end = target.target if target.target is not None else target.end
         emitter.aim(emitter.jump(), end)
 
@@ -134,8 +131,7 @@ class Exceptions:
             at += 16 if letter == "v" else 8
         if values != place:
             # The reference comes behind the values.
-            emitter.code += assembler.load(RAX, R13, at)
-            emitter.code += assembler.store(RAX, R13, place)
+            emitter.code += state.machine.copy_slot(place, at, wide=True)
         state.deepest = max(state.deepest, at + 8)
 
     def delegate(self, depth: int, reachable: bool) -> None:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from wasmine.compiler.baseline.numeric import needed
 from wasmine.compiler.baseline.operation import signature
 from wasmine.compiler.baseline.state import CONSTANT, PENDING, PINNED, REGISTER, State
-from wasmine.compiler.machine.amd64 import instructions as assembler
 from wasmine.compiler.templates.expand import MEMORY_BASE, MEMORY_LENGTH, OFFSET
 from wasmine.errors import TrapKind
 from wasmine.format.types import I64
@@ -185,14 +184,15 @@ def needed_form(state: State, name: str, kinds: str, access: str = "guard") -> F
 
 def memory_size(state: State) -> Handler:
     """The handler of `memory.size`."""
+    machine = state.machine
 
     def handle(memory: int) -> None:
         type = state.context.memories[memory]
         register = state.general()
         code = state.emitter.code
-        code += assembler.load(register, assembler.R12, state.layout.memories[memory] + 8)
+        code += machine.load(register, machine.CONTEXT, state.layout.memories[memory] + 8)
         if type.page_size_log2:
-            code += assembler.shift_right(register, type.page_size_log2)
+            code += machine.shift_right(register, type.page_size_log2)
         state.stack.append((REGISTER, "I" if type.address is I64 else "i", register))
 
     return handle

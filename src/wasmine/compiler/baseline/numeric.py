@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from wasmine.compiler.baseline.state import Entry
+    from wasmine.compiler.templates.library import TemplateLibrary
 
     Handler = Callable[..., object]
     Position = Callable[[], int]
@@ -163,7 +164,7 @@ def binary(state: State, name: str) -> Handler:
     params, result = signature(name)
     letter = params[1]
     general = letter in GENERAL
-    low, high, excluded = _immediates(type, short)
+    accepted = _Accepted(state.emitter.library, name)
     pop, push = state.stack.pop, state.stack.append
     in_register = state.in_register
 
@@ -190,7 +191,7 @@ def binary(state: State, name: str) -> Handler:
                     if use.pooled is not None:
                         push((PENDING, result, use.pooled, x[2], 0, value, own, False, 0))
                         return
-                elif use.constant is not None and low <= value <= high and value not in excluded:
+                elif use.constant is not None and accepted[value]:
                     push((PENDING, result, use.constant, x[2], 0, value, own, False, 0))
                     return
             elif kind == PENDING:
@@ -207,11 +208,21 @@ def binary(state: State, name: str) -> Handler:
     return handle
 
 
-def _immediates(type: str, short: str) -> tuple[int, int, tuple[int, ...]]:
-    """Which constants a template takes as an immediate: from, to, but not these. As `library.accepts_immediate`."""
-    if type in SCALARS and short[:2] in ("lt", "gt", "le", "ge"):
-        return -0x7FFFFFFF, 0x7FFFFFFE, () if short.endswith("_s") else (-1, 0)
-    return -0x80000000, 0x7FFFFFFF, ()
+class _Accepted(dict[int, bool]):
+    """Whether an instruction takes a constant as an immediate, for those that were asked about."""
+
+    _MOST = 4096
+
+    def __init__(self, library: TemplateLibrary, name: str) -> None:
+        super().__init__()
+        self._library = library
+        self._name = name
+
+    def __missing__(self, value: int) -> bool:
+        if len(self) > self._MOST:
+            self.clear()
+        found = self[value] = self._library.accepts_immediate(self._name, value)
+        return found
 
 
 def shift(state: State, name: str) -> Handler:

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 from wasmine.compiler.baseline.numeric import needed
 from wasmine.compiler.baseline.state import CONSTANT, PENDING, PINNED, REGISTER, State
 from wasmine.compiler.code import RelocationKind, Service
-from wasmine.compiler.machine.amd64 import instructions as assembler
-from wasmine.compiler.machine.amd64.instructions import R12, R13, RAX, RCX, RDX
 from wasmine.errors import TrapKind
 from wasmine.format.types import I64
 
@@ -28,6 +26,7 @@ class References:
 
     def __init__(self, state: State, control: Control, calls: Calls) -> None:
         self._state = state
+        self._machine = state.machine
         self._control = control
         self._calls = calls
         self._is_zero = needed(state, "i64.eqz", "R")
@@ -54,8 +53,8 @@ class References:
         if state.reads:
             state.flush_reads()
         emitter = state.emitter
-        emitter.code += assembler.test(entry[2])
-        emitter.trap_if(assembler.EQUAL, TrapKind.NULL_REFERENCE, state.position())
+        emitter.code += self._machine.compare_zero(entry[2])
+        emitter.trap_if(self._machine.EQUAL, TrapKind.NULL_REFERENCE, state.position())
         state.stack.append(entry)
 
     def br_on_null(self, depth: int, _: ValueType) -> None:
@@ -75,7 +74,7 @@ class References:
         imported = index < state.context.imported_functions
         if place is not None and imported:
             register = state.general()
-            state.emitter.code += assembler.load(register, R12, place)
+            state.emitter.code += self._machine.load(register, self._machine.CONTEXT, place)
             state.stack.append((REGISTER, "I", register))
             return
         self._calls.service(Service.REF_FUNC, 0, (index,), "I")
@@ -86,17 +85,17 @@ class References:
         """table.size"""
         state = self._state
         register = state.general()
-        state.emitter.code += assembler.load(register, R12, state.layout.tables[table] + 8)
+        state.emitter.code += self._machine.load(register, self._machine.CONTEXT, state.layout.tables[table] + 8)
         state.stack.append((REGISTER, _letter(state.context.tables[table].address), register))
 
     def _element(self, index: Entry, table: int) -> None:
-        """The base of a table into rax, the index checked."""
-        state = self._state
+        """The base of a table into RECORD, the index checked."""
+        state, machine = self._state, self._machine
         place = state.layout.tables[table]
         emitter = state.emitter
-        emitter.code += assembler.compare(index[2], R12, place + 8)
-        emitter.trap_if(assembler.NOT_BELOW, TrapKind.TABLE_OUT_OF_BOUNDS, state.position())
-        emitter.code += assembler.load(RAX, R12, place)
+        emitter.code += machine.compare(index[2], machine.CONTEXT, place + 8)
+        emitter.trap_if(machine.NOT_BELOW, TrapKind.TABLE_OUT_OF_BOUNDS, state.position())
+        emitter.code += machine.load(machine.RECORD, machine.CONTEXT, place)
 
     def table_get(self, table: int) -> None:
         """table.get"""
@@ -107,8 +106,7 @@ class References:
         # Taken before there is anything in rax: others may have to be computed and stored for it.
         register = index[2] if index[0] == REGISTER else state.general()
         self._element(index, table)
-        state.emitter.code += assembler.load_element(index[2])
-        state.emitter.code += assembler.move(register, RAX)
+        state.emitter.code += self._machine.load_element(register, index[2])
         state.stack.append((REGISTER, "I", register))
 
     def table_set(self, table: int) -> None:
@@ -119,7 +117,7 @@ class References:
         if state.reads:
             state.flush_reads()
         self._element(index, table)
-        state.emitter.code += assembler.store_element(value[2], index[2])
+        state.emitter.code += self._machine.store_element(value[2], index[2])
         state.release(value)
         state.release(index)
 
@@ -175,16 +173,16 @@ class References:
         position = state.position()
         place = self._calls.arguments(3)
         memories = state.layout.memories
-        code = state.emitter.code
+        code, machine = state.emitter.code, self._machine
         bits = 64 if any(wide) else 32
         for number, is_wide in enumerate(wide):
             if bits == 64 and not is_wide:
-                code += assembler.clear_half_slot(place + 8 * number + 4)
-        code += assembler.address(RAX, R13, place)
-        code += assembler.address(RDX, R12, memories[target])
+                code += machine.set_slot_32(place + 8 * number + 4, 0)
+        code += machine.address(machine.BULK_OPERANDS, machine.FRAME, place)
+        code += machine.address(machine.BULK_TARGET, machine.CONTEXT, memories[target])
         if name == "copy":
-            code += assembler.address(RCX, R12, memories[source])
-        self._calls.called(assembler.CALL, position, (RelocationKind.SYMBOL, f"{name}{bits}"))
+            code += machine.address(machine.BULK_SOURCE, machine.CONTEXT, memories[source])
+        self._calls.called(machine.CALL_SYMBOL, position, (RelocationKind.SYMBOL, f"{name}{bits}"))
         state.truncate(len(state.stack) - 3)
 
     def notify(self, offset: int, memory: int, _: int) -> None:

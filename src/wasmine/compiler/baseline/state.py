@@ -21,7 +21,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from wasmine.compiler.baseline.operation import GENERAL, operation
-from wasmine.compiler.machine.amd64 import instructions as assembler
 from wasmine.format.types import F32, F64, I32, I64, V128, NumberType
 
 if TYPE_CHECKING:
@@ -71,6 +70,7 @@ class State:
 
     def __init__(self, emitter: Emitter) -> None:
         self.emitter = emitter
+        self.machine = emitter.machine
         self.stack: list[Entry] = []
         self.homes: list[Entry] = []  # for each local the entry that stands for it
         self.free_general: list[int] = []
@@ -132,6 +132,10 @@ class State:
     def register_for(self, letter: str) -> int:
         """A register for a value of this type, taken."""
         return self.general() if letter in GENERAL else self.vector()
+
+    def result_register(self, letter: str) -> int:
+        """Where a single result is."""
+        return self.machine.GENERAL_RESULT if letter in GENERAL else self.machine.VECTOR_RESULT
 
     def free(self, letter: str, register: int) -> None:
         """Give a register back."""
@@ -233,7 +237,7 @@ class State:
             if letter == "v":
                 self.emitter.special(self._copy_vector, 0, {0: source, 3: target})
             else:
-                self.emitter.code += assembler.copy_slot(target, source, wide=letter in "IF")
+                self.emitter.code += self.machine.copy_slot(target, source, wide=letter in "IF")
 
     def set_constant(self, letter: str, register: int, value: Any) -> None:
         """Load a register with a constant."""
@@ -440,9 +444,9 @@ class State:
                 value = value[:8]
             value = int.from_bytes(value, "little", signed=True)
         if letter in "if":
-            code += assembler.set_slot_32(place, value)
+            code += self.machine.set_slot_32(place, value)
         else:
-            code += assembler.set_slot_64(place, value)
+            code += self.machine.set_slot_64(place, value)
 
     def settle(self) -> None:
         """Bring every entry into its place."""
@@ -580,11 +584,11 @@ class State:
         """
         if len(letters) == 1:
             if letters in GENERAL:
-                self.free_general.remove(assembler.GENERAL_RESULT)
-                self.stack.append((REGISTER, letters, assembler.GENERAL_RESULT))
+                self.free_general.remove(self.machine.GENERAL_RESULT)
+                self.stack.append((REGISTER, letters, self.machine.GENERAL_RESULT))
             else:
-                self.free_vector.remove(assembler.VECTOR_RESULT)
-                self.stack.append((REGISTER, letters, assembler.VECTOR_RESULT))
+                self.free_vector.remove(self.machine.VECTOR_RESULT)
+                self.stack.append((REGISTER, letters, self.machine.VECTOR_RESULT))
             return
         for letter in letters:
             self.stack.append((SLOT, letter, place, False))

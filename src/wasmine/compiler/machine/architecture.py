@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Final, Protocol, cast
 if TYPE_CHECKING:
     from types import ModuleType
 
+    from wasmine.compiler.machine.instructions import Instructions
+
 MACHINES: Final = {"x86_64": "amd64"}
 """The architectures there are, by Linux's names of machines."""
 
@@ -48,6 +50,13 @@ def named(name: str) -> Architecture:
     """The architecture of a name."""
     found: ModuleType = importlib.import_module(f"{__package__}.{name}")
     return cast("Architecture", found)
+
+
+@functools.cache
+def instructions(name: str) -> Instructions:
+    """The instructions of the architecture of a name."""
+    found: ModuleType = importlib.import_module(f"{__package__}.{name}.instructions")
+    return cast("Instructions", found)
 
 
 @functools.cache

@@ -6,10 +6,19 @@ import pkgutil
 from struct import Struct
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from wasmine.compiler.templates.expand import Field, Hole, Variant, expand
+from wasmine.compiler.templates.expand import (
+    HOLE_64,
+    HOLE_NEGATED,
+    SMALL_MAX,
+    SMALL_MIN,
+    Field,
+    Hole,
+    Variant,
+    expand,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from wasmine.compiler.templates.lift import Template
     from wasmine.compiler.templates.prepare import Prepared
@@ -36,10 +45,12 @@ class TemplateLibrary:
 
     `numbers[key]` is a template's number, `code(number, ...)` its code with registers filled in. A template is unpacked
     when it is first used; what was filled in is kept in `codes`, for whoever cannot afford a call:
-    `codes[packed(number, ...)]` never fails either.
+    `codes[packed(number, ...)]` never fails either. `small`, `fill` and `accepts_immediate` know what values the holes of
+    this architecture take.
     """
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, architecture: str = "amd64") -> None:
+        self.architecture = architecture
         if not data.startswith(_MAGIC):
             raise ValueError("not a template library of this version: build it again")
         self._data = data
@@ -73,6 +84,28 @@ class TemplateLibrary:
         Bit n of `small` promises that value n lies between SMALL_MIN and SMALL_MAX, so that a byte may hold it.
         """
         return self.codes[packed(number, d, a, b, c, small)]
+
+    def small(self, number: int, values: Mapping[int, int]) -> int:
+        """What may be promised for these values of a template's holes, by their numbers."""
+        small = 0
+        for hole, value in values.items():
+            if SMALL_MIN <= value <= SMALL_MAX:
+                small |= 1 << hole
+        return small
+
+    def fill(self, code: bytearray, hole: Hole, value: int) -> None:
+        """Put a value into a hole of a template's code."""
+        at, kind, _, addend = hole
+        if kind == HOLE_NEGATED:
+            code[at] = addend - value & 255
+        elif kind == HOLE_64:
+            code[at : at + 8] = (value + addend & 0xFFFFFFFFFFFFFFFF).to_bytes(8, "little")
+        else:
+            code[at : at + kind] = (value + addend & 0xFFFFFFFF).to_bytes(4, "little")[:kind]
+
+    def accepts_immediate(self, name: str, value: int) -> bool:
+        """Whether an instruction's second operand may be this constant, as kind `C`."""
+        return accepts_immediate(name, value)
 
     def variant(self, number: int, small: int, registers: Sequence[int]) -> Variant:
         """The variant of a template for these registers and promises about its values."""
@@ -137,7 +170,7 @@ def load(level: str) -> TemplateLibrary | None:
         data = pkgutil.get_data(__package__, f"{level}.bin")
     except FileNotFoundError:
         return None
-    return TemplateLibrary(data) if data is not None else None
+    return TemplateLibrary(data, level.partition("_")[0]) if data is not None else None
 
 
 # ---------------------------------------------------------------------------------------------------- the file

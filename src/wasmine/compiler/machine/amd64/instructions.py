@@ -1,11 +1,17 @@
-"""x86-64 instructions that are no templates: calls, frames, jumps, the sequences around tables."""
+"""x86-64 instructions that are no templates: calls, frames, jumps, the sequences around tables.
+
+`machine.instructions` says what each is for.
+"""
 
 from __future__ import annotations
 
 from struct import Struct
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from wasmine.compiler.machine.layout import Context, Record
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15 = range(16)
 
@@ -15,15 +21,44 @@ VECTOR_TEMPORARIES: Final = (1, 2, 3, 4, 5)
 VECTOR_SAVED: Final = (6, 7, 8, 9, 10, 11, 12)
 GENERAL_RESULT: Final = RDI
 VECTOR_RESULT: Final = 1
+SPARE: Final = 2
+
+CONTEXT: Final = R12
+FRAME: Final = R13
+RECORD: Final = RAX
+SCRATCH: Final = RCX
+INDEX: Final = RDX
+KEPT: Final = R9
+BULK_OPERANDS: Final = RAX
+BULK_TARGET: Final = RDX
+BULK_SOURCE: Final = RCX
+
+LOOP_ALIGNMENT: Final = 64  # a line of the cache: with 32, loops around a `br_table` may take 2.5 times as long
 
 INT32: Final = Struct("<i")
+_INT32 = INT32.pack_into
 
 RETURN: Final = b"\xc3"
-CALL: Final = b"\xe8\0\0\0\0"  # to a distance
-JUMP: Final = b"\xe9\0\0\0\0"
-CALL_THROUGH: Final = b"\xff\x15\0\0\0\0"  # through a pointer at a distance
-JUMP_THROUGH: Final = b"\xff\x25\0\0\0\0"
-JUMP_RAX: Final = b"\xff\xe0"
+JUMP: Final = b"\xe9\0\0\0\0"  # to a distance
+CALL: Final = b"\xe8\0\0\0\0"
+JUMP_SYMBOL: Final = JUMP
+CALL_SYMBOL: Final = CALL
+JUMP_FUNCTION: Final = b"\xff\x25\0\0\0\0"  # through a pointer at a distance
+CALL_FUNCTION: Final = b"\xff\x15\0\0\0\0"
+REFERENCE: Final = 4
+
+
+def aim(code: bytearray, field: int, target: int) -> None:
+    _INT32(code, field, target - field - 4)
+
+
+def aim_data(code: bytearray, field: int, target: int, addend: int) -> None:
+    _INT32(code, field, target - field + addend)
+
+
+def relocate(code: bytearray, offset: int, start: int, target: int) -> None:
+    _INT32(code, offset, target - (start + offset + 4))
+
 
 # Conditions of conditional jumps.
 BELOW, NOT_BELOW, EQUAL, NOT_EQUAL, NOT_ABOVE, ABOVE = 2, 3, 4, 5, 6, 7
@@ -43,24 +78,36 @@ NOPS: Final = (
 
 
 def nops(count: int) -> bytes:
-    """So many bytes that do nothing."""
     return NOPS[9] * (count // 9) + NOPS[count % 9]
 
 
 def jump_if(condition: int) -> bytes:
-    """A conditional jump to a distance, the last 4 bytes."""
     return bytes((0x0F, 0x80 | condition, 0, 0, 0, 0))
 
 
-def push(register: int) -> bytes:
+def _push(register: int) -> bytes:
     return (b"\x41" if register > 7 else b"") + bytes((0x50 | register & 7,))
 
 
-def pop(register: int) -> bytes:
+def _pop(register: int) -> bytes:
     return (b"\x41" if register > 7 else b"") + bytes((0x58 | register & 7,))
 
 
-def memory(opcode: int, register: int, base: int, displacement: int, *, wide: bool = True) -> bytes:
+def enter(saved: Sequence[int], *, handlers: bool) -> bytes:
+    pushes = b"".join(map(_push, saved))
+    return pushes + _push(R12) + _push(R13) if handlers else pushes
+
+
+def leave(saved: Sequence[int], *, handlers: bool) -> bytes:
+    pops = b"".join(map(_pop, reversed(saved)))
+    return b"\x48\x83\xc4\x10" + pops if handlers else pops  # add rsp, 16
+
+
+def frame_size(saved: int, *, handlers: bool) -> int:
+    return 8 * (saved + (2 if handlers else 0))
+
+
+def _memory(opcode: int, register: int, base: int, displacement: int, *, wide: bool = True) -> bytes:
     """An instruction with a register and a place in memory."""
     rex = (8 if wide else 0) | register >> 3 << 2 | base >> 3
     code = bytes((0x40 | rex, opcode)) if rex else bytes((opcode,))
@@ -73,27 +120,22 @@ def memory(opcode: int, register: int, base: int, displacement: int, *, wide: bo
 
 def load(register: int, base: int, displacement: int) -> bytes:
     """mov register, [base + displacement]"""
-    return memory(0x8B, register, base, displacement)
+    return _memory(0x8B, register, base, displacement)
 
 
 def store(register: int, base: int, displacement: int) -> bytes:
     """mov [base + displacement], register"""
-    return memory(0x89, register, base, displacement)
+    return _memory(0x89, register, base, displacement)
 
 
 def compare(register: int, base: int, displacement: int) -> bytes:
     """cmp register, [base + displacement]"""
-    return memory(0x3B, register, base, displacement)
+    return _memory(0x3B, register, base, displacement)
 
 
 def address(register: int, base: int, displacement: int) -> bytes:
     """lea register, [base + displacement]"""
-    return memory(0x8D, register, base, displacement)
-
-
-def clear_half_slot(offset: int) -> bytes:
-    """mov dword [r13 + offset], 0"""
-    return b"\x41\xc7\x85" + INT32.pack(offset) + bytes(4)
+    return _memory(0x8D, register, base, displacement)
 
 
 def move(target: int, source: int) -> bytes:
@@ -110,36 +152,36 @@ def add_frame(count: int) -> bytes:
     return b"\x49\x81\xc5" + INT32.pack(count)
 
 
-def set_eax(value: int) -> bytes:
-    """mov eax, value"""
-    return b"\xb8" + value.to_bytes(4, "little")
+def set_service(number: int) -> bytes:
+    """mov eax, number"""
+    return b"\xb8" + number.to_bytes(4, "little")
 
 
-def set_rax(value: int) -> bytes:
-    """mov rax, value, for one of 32 bits with a sign"""
-    return b"\x48\xc7\xc0" + INT32.pack(value)
+_CALL_TRAP: Final = b"\x41\xff\x54\x24" + bytes((Context.TRAP,))
 
 
-def frame_end(size: int) -> bytes:
-    """lea rax, [r13 + size]; the last 4 bytes are the size."""
-    return b"\x49\x8d\x85" + INT32.pack(size)
+def trap(number: int) -> bytes:
+    return set_service(number) + _CALL_TRAP
 
 
 COMPARE_STACK_LIMIT: Final = compare(RSP, R12, Context.STACK_LIMIT)
-COMPARE_VALUES_LIMIT: Final = compare(RAX, R12, Context.VALUES_LIMIT)
-CALL_TRAP: Final = b"\x41\xff\x54\x24" + bytes((Context.TRAP,))
+_COMPARE_VALUES_LIMIT: Final = compare(RAX, R12, Context.VALUES_LIMIT)
+COMPARE_FRAME_END: Final = b"\x49\x8d\x85\0\0\0\0" + _COMPARE_VALUES_LIMIT  # lea rax, [r13 + size]
+
+
+def set_frame_end(code: bytearray, end: int, size: int) -> None:
+    _INT32(code, end - len(_COMPARE_VALUES_LIMIT) - 4, size)
+
+
 CALL_RECORD: Final = b"\xff\x10"  # call [rax + Record.CODE]
 JUMP_RECORD: Final = b"\xff\x20"
-IS_OWN_RECORD: Final = memory(0x39, R12, RAX, Record.CONTEXT)  # cmp [rax + Record.CONTEXT], r12
-CLEAR_RAX: Final = b"\x31\xc0"
-DROP_TWO: Final = b"\x48\x83\xc4\x10"  # add rsp, 16
-IS_NULL: Final = b"\x48\x85\xc0"  # test rax, rax
-LOAD_MEMORY_BASE: Final = load(R14, R12, Context.MEMORY)
+IS_OWN_RECORD: Final = _memory(0x39, R12, RAX, Record.CONTEXT)  # cmp [rax + Record.CONTEXT], r12
 
 
-def load_element(index: int) -> bytes:
-    """mov rax, [rax + index * 8]"""
-    return bytes((0x48 | index >> 3 << 1, 0x8B, 0x04, 0xC0 | (index & 7) << 3))
+def load_element(register: int, index: int) -> bytes:
+    """mov rax, [rax + index * 8]; mov register, rax"""
+    code = bytes((0x48 | index >> 3 << 1, 0x8B, 0x04, 0xC0 | (index & 7) << 3))
+    return code if register == RAX else code + move(register, RAX)
 
 
 def store_element(register: int, index: int) -> bytes:
@@ -150,9 +192,8 @@ def store_element(register: int, index: int) -> bytes:
 
 
 def jump_by_table(index: int) -> bytes:
-    """Jumps by a table of distances, which counts from its own start and follows at once."""
     scaled = bytes((0x48 | index >> 3 << 1, 0x63, 0x0C, 0x80 | (index & 7) << 3))  # movsxd rcx, [rax + index * 4]
-    tail = scaled + b"\x48\x01\xc8" + JUMP_RAX  # add rax, rcx; jmp rax
+    tail = scaled + b"\x48\x01\xc8\xff\xe0"  # add rax, rcx; jmp rax
     return b"\x48\x8d\x05" + INT32.pack(len(tail)) + tail  # lea rax, [rip + table]
 
 
@@ -167,35 +208,41 @@ def shift_right(register: int, count: int) -> bytes:
     return bytes((0x48 | register >> 3, 0xC1, 0xE8 | register & 7, count))
 
 
-def compare_memory(base: int, value: int) -> bytes:
+def compare_word(base: int, value: int) -> bytes:
     """cmp qword [base], value; for a base other than rsp, rbp, r12, r13"""
     return bytes((0x48 | base >> 3, 0x81, 0x38 | base & 7)) + INT32.pack(value)
 
 
-def test(register: int) -> bytes:
+def compare_zero(register: int) -> bytes:
     """test register, register"""
     return bytes((0x48 | register >> 3 << 2 | register >> 3, 0x85, 0xC0 | (register & 7) << 3 | register & 7))
 
 
-def fill_slots(offset: int, count: int) -> bytes:
-    """Store rax in so many slots of the frame; rdi and rcx are lost."""
-    return (
-        address(RDI, R13, offset) + b"\xb9" + count.to_bytes(4, "little") + b"\xf3\x48\xab"
-    )  # mov ecx, count; rep stosq
+_CLEAR_RAX: Final = b"\x31\xc0"
+_ONE_BY_ONE: Final = 12
+
+
+def clear_slots(offsets: Sequence[int]) -> bytes:
+    if len(offsets) <= _ONE_BY_ONE:
+        return _CLEAR_RAX + b"".join([store(RAX, R13, offset) for offset in offsets])
+    first = offsets[0]
+    count = (offsets[-1] - first) // 8 + 1
+    # lea rdi, [r13 + first]; mov ecx, count; rep stosq
+    return _CLEAR_RAX + address(RDI, R13, first) + b"\xb9" + count.to_bytes(4, "little") + b"\xf3\x48\xab"
 
 
 def set_slot_32(offset: int, value: int) -> bytes:
     """mov dword [r13 + offset], value"""
-    return memory(0xC7, 0, R13, offset, wide=False) + INT32.pack(value)
+    return _memory(0xC7, 0, R13, offset, wide=False) + INT32.pack(value)
 
 
 def set_slot_64(offset: int, value: int) -> bytes:
     """mov qword [r13 + offset], value; by way of rax if it needs 64 bits"""
     if -(1 << 31) <= value < 1 << 31:
-        return memory(0xC7, 0, R13, offset) + INT32.pack(value)
-    return b"\x48\xb8" + (value & 0xFFFFFFFFFFFFFFFF).to_bytes(8, "little") + memory(0x89, RAX, R13, offset)
+        return _memory(0xC7, 0, R13, offset) + INT32.pack(value)
+    return b"\x48\xb8" + (value & 0xFFFFFFFFFFFFFFFF).to_bytes(8, "little") + _memory(0x89, RAX, R13, offset)
 
 
 def copy_slot(target: int, source: int, *, wide: bool) -> bytes:
     """mov rax, [r13 + source]; mov [r13 + target], rax"""
-    return memory(0x8B, RAX, R13, source, wide=wide) + memory(0x89, RAX, R13, target, wide=wide)
+    return _memory(0x8B, RAX, R13, source, wide=wide) + _memory(0x89, RAX, R13, target, wide=wide)
