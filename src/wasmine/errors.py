@@ -108,7 +108,9 @@ class Frame:
     """One frame of a wasm call stack, innermost first in `Trap.frames`.
 
     `module` and `function` are names for people (from the name section, else an export, else `func[INDEX]`);
-    `offset` is the byte offset of the instruction in the binary, None where the engine does not know it.
+    `offset` is the byte offset of the instruction in the binary, None where the engine does not know it; of a module given
+    as text, in what `Module.to_bytes` gives. Where the interpreter computes an instruction as a part of another one's
+    expression, it is that of the other one.
     """
 
     module: str
@@ -119,6 +121,14 @@ class Frame:
     def __str__(self) -> str:
         place = f" at {self.offset:#x}" if self.offset is not None else ""
         return f"{self.module}.{self.function}{place}" if self.module else f"{self.function}{place}"
+
+
+def _with_stack(message: str, frames: Sequence[Frame]) -> str:
+    lines = [message]
+    if frames:
+        lines.append("wasm stack (most recent call last):")
+        lines.extend(f"  {frame}" for frame in reversed(frames))
+    return "\n".join(lines)
 
 
 class Trap(WasmineError):
@@ -134,11 +144,7 @@ class Trap(WasmineError):
         super().__init__(kind, detail)
 
     def __str__(self) -> str:
-        lines = [f"{self.kind.value}: {self.detail}" if self.detail else self.kind.value]
-        if self.frames:
-            lines.append("wasm stack (most recent call last):")
-            lines.extend(f"  {frame}" for frame in reversed(self.frames))
-        return "\n".join(lines)
+        return _with_stack(f"{self.kind.value}: {self.detail}" if self.detail else self.kind.value, self.frames)
 
     def __reduce__(self) -> tuple[object, ...]:
         return Trap, (self.kind, self.detail, self.frames)
@@ -175,4 +181,18 @@ class Timeout(WasmineError):
 
 
 class OutOfFuel(WasmineError):
-    """The guest used up its fuel and was stopped."""
+    """The guest used up its fuel and was stopped.
+
+    `reason` is the message alone, `frames` the wasm call stack, innermost first.
+    """
+
+    def __init__(self, reason: str, frames: Sequence[Frame] = ()) -> None:
+        self.reason = reason
+        self.frames: tuple[Frame, ...] = tuple(frames)
+        super().__init__(reason)
+
+    def __str__(self) -> str:
+        return _with_stack(self.reason, self.frames)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return OutOfFuel, (self.reason, self.frames)

@@ -97,15 +97,48 @@ def test_a_trap_and_its_frames(engine: Any, bounds: Any, name: str) -> None:
         assert names == [*here, *outside, ("outside", "nested", 4)]
 
 
+OPCODES = {
+    "load": b"\x28",
+    "divide": b"\x6d",
+    "fill": b"\xfc\x0b",
+    "get": b"\x25",
+    "never": b"\x00",
+    "null": b"\x11",
+    "wide": b"\xaa",
+    "host": b"\x10",
+}
+
+
+@pytest.mark.parametrize("form", ["text", "binary"])
+@pytest.mark.parametrize("bounds", ["guard", "checked"])
 @pytest.mark.parametrize("name", TRAPS)
-def test_the_offsets_of_frames_lie_in_their_functions(compiled: Instantiate, name: str) -> None:
+def test_frames_say_which_instruction_of_the_binary_trapped(compiler: Any, bounds: Any, form: str, name: str) -> None:
+    runtime = wasmine.Runtime(compiler, bounds=bounds)
+    inner_binary = wasmine.Module(INNER).to_bytes()
+    inner = runtime.instantiate(inner_binary if form == "binary" else INNER, {"h": {"raise": raises}})
+    text = OUTER.replace("{name}", name)
+    outer_binary = wasmine.Module(text).to_bytes()
+    imports: Any = {"inner": inner, "h": {"again": abs}}
+    outer = runtime.instantiate(outer_binary if form == "binary" else text, imports)
+    with pytest.raises(Trap) as caught:
+        outer.exports.direct(TRAPS[name][0])
+    instruction, *calls = caught.value.frames
+    assert instruction.offset is not None
+    assert inner_binary.startswith(OPCODES[name], instruction.offset)
+    for frame, callee in zip(calls, (0, 2), strict=True):
+        assert frame.offset is not None
+        assert outer_binary.startswith(bytes((0x10, callee)), frame.offset)
+
+
+@pytest.mark.parametrize("name", TRAPS)
+def test_the_offsets_of_frames_lie_in_their_functions(engine: Any, name: str) -> None:
     module = wasmine.Module(wasmine.Module(INNER).to_bytes())
     with pytest.raises(Trap) as caught:
-        compiled(module, {"h": {"raise": raises}}).exports[name](TRAPS[name][0])
+        wasmine.Runtime(engine).instantiate(module, {"h": {"raise": raises}}).exports[name](TRAPS[name][0])
     (frame,) = caught.value.frames
     body = module.syntax.code[frame.index - 1].body
     assert frame.offset is not None
-    assert body.offset < frame.offset <= body.offset + len(body.code)
+    assert body.offset <= frame.offset < body.offset + len(body.code)
 
 
 def test_what_is_not_a_trap_of_the_guest_goes_on_after_a_trap(engine: Any) -> None:

@@ -7,6 +7,7 @@ that a crash or an endless loop is a finding like any other. Any finding makes t
 
     python tests/fuzz/engines.py --count 100 --oracle wasmtime
     python tests/fuzz/engines.py --engines interpreter,compiler --profile wasm3 --seed 1000 --count 50
+    python tests/fuzz/engines.py --fuel 500 --count 50
     python tests/fuzz/engines.py --oracle wasmtime --like mvp/274 found.wasm
 
 The last runs a module with the arguments of the case it was found in. To make it small, give `wasm-tools shrink` a script
@@ -49,13 +50,13 @@ OURS_ALONE: Final = ("relaxed",)
 PATIENCE: Final = 300
 
 
-def subject(name: str) -> Subject:
-    """The subject of a name: that of an engine, or the oracle."""
+def subject(name: str, fuel: int | None = None) -> Subject:
+    """The subject of a name: that of an engine, whose instances may have fuel, or the oracle."""
     if name == "wasmtime":
         from oracle import WasmtimeSubject
 
         return WasmtimeSubject()
-    return WasmineSubject(name)
+    return WasmineSubject(name, fuel)
 
 
 @dataclass(frozen=True)
@@ -89,9 +90,9 @@ class Task:
         return generated.case(self.name, modules) if modules else None
 
 
-def work(connection: Connection, names: Sequence[str], directory: Path) -> None:
+def work(connection: Connection, names: Sequence[str], fuel: int | None, directory: Path) -> None:
     """The loop of a working process: a task comes in, its report goes out."""
-    subjects = [subject(name) for name in names]
+    subjects = [subject(name, fuel) for name in names]
     while True:
         try:
             task = connection.recv()
@@ -123,11 +124,11 @@ def failure(case: Case, what: str) -> Report:
 class Worker:
     """A process that runs tasks, one at a time."""
 
-    def __init__(self, names: Sequence[str], directory: Path) -> None:
+    def __init__(self, names: Sequence[str], fuel: int | None, directory: Path) -> None:
         # Not forked: the parent's state must not decide what a module does.
         context: Any = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
-        self.process: BaseProcess = context.Process(target=work, args=(theirs, names, directory), daemon=True)
+        self.process: BaseProcess = context.Process(target=work, args=(theirs, names, fuel, directory), daemon=True)
         self.process.start()
         theirs.close()
         self.task: Task | None = None
@@ -190,7 +191,7 @@ def fuzz(options: argparse.Namespace) -> Iterator[tuple[Task, Report]]:
                 upcoming = next(todo, None) if time.monotonic() < deadline and _room(workers, idle, options) else None
                 if upcoming is not None:
                     if not idle:
-                        idle.append(Worker(options.subjects, directory))
+                        idle.append(Worker(options.subjects, options.fuel, directory))
                         workers.append(idle[0])
                     idle[0].start(upcoming)
                     continue
@@ -253,6 +254,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser.add_argument("--like", default="files/0", help="the case whose arguments the files get, such as mvp/274")
     parser.add_argument("--engines", default=",".join(names), help=f"engines, with commas (default: {','.join(names)})")
     parser.add_argument("--oracle", choices=["wasmtime"], help="compare with this one too")
+    parser.add_argument("--fuel", type=int, help="give every instance so much, and compare what is left of it")
     parser.add_argument("--minutes", type=float, default=60, help="begin nothing new after this time (default: 60)")
     parser.add_argument("--jobs", type=int, default=1, help="processes at a time (default: 1)")
     parser.add_argument("--findings", type=int, default=20, help="stop after so many differences (default: 20)")
@@ -262,6 +264,8 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     for profile in options.profile:
         if profile not in PROFILES:
             parser.error(f"unknown profile {profile!r}: expected some of {', '.join(PROFILES)}")
+    if options.fuel is not None and (options.oracle or options.fuel < 0):
+        parser.error("--fuel: expected a natural number, and no --oracle, which counts otherwise")
     engines = options.engines.split(",") if options.engines else []
     for engine in engines:
         if engine not in names:
@@ -285,7 +289,10 @@ def main() -> int:
     reports: dict[str, Report] = {}
     for task, report in fuzz(options):
         reports.setdefault(task.profile, Report()).add(report)
-        again = f"--engines {options.engines}{f' --oracle {options.oracle}' if options.oracle else ''} {task.again}"
+        fuel = f" --fuel {options.fuel}" if options.fuel is not None else ""
+        again = (
+            f"--engines {options.engines}{f' --oracle {options.oracle}' if options.oracle else ''}{fuel} {task.again}"
+        )
         for difference in report.differences:
             print(f"{difference}\n  again: {again}", flush=True)
             if options.keep:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from session import Argument, Call, Outcome, Session
 
 import wasmine
-from wasmine.errors import LinkError, Trap, UnsupportedFeature, WasmException
+from wasmine.errors import LinkError, OutOfFuel, Trap, UnsupportedFeature, WasmException
 from wasmine.format.types import F32, F64, I32, FuncType, Heap, NumberType, func_type
 from wasmine.interpreter.bits import f32_from_bits, f32_to_bits, f64_from_bits, f64_to_bits
 from wasmine.runtime.reference import I31
@@ -64,25 +64,31 @@ def shown(value: Any, type: ValueType) -> str:
 
 
 class WasmineSubject:
-    """An engine of Wasmine, by name; `compiler-checked` is the compiler with compared instead of guarded bounds."""
+    """An engine of Wasmine, by name; `compiler-checked` is the compiler with compared instead of guarded bounds.
 
-    def __init__(self, name: str) -> None:
+    With `fuel`, every instance has so much, and what is left of it belongs to the state.
+    """
+
+    def __init__(self, name: str, fuel: int | None = None) -> None:
         self.name = name
+        self.fuel = fuel
 
     def load(self, modules: Sequence[bytes | str]) -> WasmineModules:
-        return WasmineModules(self.name, [wasmine.Module(source) for source in modules])
+        return WasmineModules(self.name, [wasmine.Module(source) for source in modules], self.fuel)
 
 
 class WasmineModules:
     """Modules to run with an engine."""
 
-    def __init__(self, engine: str, modules: list[wasmine.Module]) -> None:
+    def __init__(self, engine: str, modules: list[wasmine.Module], fuel: int | None) -> None:
         self.engine = engine
+        self.limits = wasmine.Limits(fuel=fuel)
         self.modules = modules
 
     def run(self, session: Session) -> list[Outcome]:
         engine, _, bounds = self.engine.partition("-")
-        with wasmine.Runtime(engine, bounds=bounds or "auto") as runtime:  # type: ignore[arg-type]  # from the command line
+        chosen: Any = (engine, bounds or "auto")  # from the command line
+        with wasmine.Runtime(chosen[0], bounds=chosen[1], limits=self.limits) as runtime:
             try:
                 mix = runtime.function(host_function, HOST_FUNCTION)
             except UnsupportedFeature as error:  # the engine itself
@@ -113,6 +119,8 @@ def _outcome(run: Callable[[], tuple[str, ...]], instances: list[wasmine.Instanc
         ending, values = "returned", run()
     except Trap as trap:
         ending, values = trap.kind.value, ()
+    except OutOfFuel as error:
+        ending, values = "out of fuel", (error.reason,)
     except WasmException as exception:
         types = exception.tag.type.params
         internals = map(to_internal, types, exception.values)
@@ -130,9 +138,11 @@ def _outcome(run: Callable[[], tuple[str, ...]], instances: list[wasmine.Instanc
 
 
 def _state(instances: list[wasmine.Instance]) -> list[str]:
-    """A line for each exported memory, table and global."""
+    """A line for each exported memory, table and global, and for the fuel."""
     lines = []
     for position, instance in enumerate(instances):
+        if instance.fuel is not None:
+            lines.append(f"{position} fuel {instance.fuel}")
         for name, member in instance.exports.items():
             content = _content(member)
             if content is not None:

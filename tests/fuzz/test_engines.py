@@ -44,6 +44,15 @@ def test_a_few_dozen_modules_do_the_same_in_wasmtime(engine: str) -> None:
     assert found["linked-plain"].endings["returned"] > 10
 
 
+@needs_tools
+def test_the_engines_use_the_same_fuel() -> None:
+    found = reports("--engines=interpreter,compiler", "--fuel=300", "--count=3", "--seed=11")
+    assert [str(difference) for report in found.values() for difference in report.differences] == []
+    endings = sum((report.endings for report in found.values()), start=Report().endings)
+    assert endings["returned"] > 20
+    assert endings["out of fuel"] > 3
+
+
 class Faulty:
     """An engine that gets one thing wrong."""
 

@@ -27,13 +27,16 @@ class ContextLayout:
     has its fixed place. `records`: for every imported function and every function that `ref.func` may name
     (`Context.declared`), the offset of the address of its function record; it may be 0 for one that the module defines,
     then code asks for it (`Service.REF_FUNC`), and the answer should be kept here. `types`: for every type index, the
-    offset of the number of the type (`references.type_number`). `size` is the size of the whole.
+    offset of the number of the type (`references.type_number`). `fuel`: the offset of what is left of the fuel, None where
+    it is not counted. `size` is the size of the whole.
     """
 
-    __slots__ = ("globals", "memories", "records", "size", "tables", "types")
+    __slots__ = ("fuel", "globals", "memories", "records", "size", "tables", "types")
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, *, metered: bool = False) -> None:
         at = Fixed.FIXED
+        self.fuel = at if metered else None
+        at += _WORD if metered else 0
         # Globals first: code addresses the first bytes of a context with shorter instructions.
         self.globals: list[int] = []
         for index in range(len(context.globals)):

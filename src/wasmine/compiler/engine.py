@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from wasmine.compiler.availability import unavailable
 from wasmine.compiler.code import FIRST_HOST
+from wasmine.compiler.fuel import NativeFuel
 from wasmine.compiler.function import NativeFunction, NativeHostFunction
 from wasmine.compiler.globals import NativeGlobal
 from wasmine.compiler.instance import NativeCode
@@ -22,7 +23,7 @@ from wasmine.compiler.support import needs_gc_objects
 from wasmine.compiler.table import NativeTable
 from wasmine.compiler.templates import library
 from wasmine.compiler.unwind import frame_of, walk
-from wasmine.errors import Frame, Trap, TrapKind, UnsupportedFeature, WasmineError
+from wasmine.errors import Frame, OutOfFuel, Trap, TrapKind, UnsupportedFeature, WasmineError
 from wasmine.runtime.engine import Engine
 
 if TYPE_CHECKING:
@@ -92,6 +93,10 @@ class CompilerEngine(Engine):
         found.owner = self
         return found
 
+    def new_fuel(self, left: int) -> NativeFuel:
+        """The fuel of an instance."""
+        return NativeFuel(left)
+
     def new_host_function(self, type: DefinedType, host: HostCallable) -> NativeHostFunction:
         """A function whose body is Python."""
         function = NativeHostFunction(type, host, self)
@@ -105,12 +110,12 @@ class CompilerEngine(Engine):
         """The code of an instance. UnsupportedFeature if its module needs what only the interpreter has."""
         self._refuse_unsupported(instance.module)
         self.glue.install_faults()  # others may have put their handlers in front since
-        return NativeCode(self, instance, self._module_code(instance.module))
+        return NativeCode(self, instance, self._module_code(instance.module, metered=instance.meter is not None))
 
     def prepare(self, module: Module, index: int, *, metered: bool) -> None:
         """Make the code of a function before anybody calls it."""
         self._refuse_unsupported(module)
-        self._module_code(module).compile(index)
+        self._module_code(module, metered=metered).compile(index)
 
     def _refuse_unsupported(self, module: Module) -> None:
         missing = self.missing_features(module)
@@ -124,11 +129,11 @@ class CompilerEngine(Engine):
         """The features a module uses that only the interpreter has."""
         return ["gc"] if module.fact("needs GC objects", needs_gc_objects) else []
 
-    def _module_code(self, module: Module) -> ModuleCode:
-        key = f"compiler {self.bounds}"
+    def _module_code(self, module: Module, *, metered: bool) -> ModuleCode:
+        key = f"compiler {self.bounds}{', metered' if metered else ''}"
         found: ModuleCode | None = module.cache.get(key)
         if found is None:
-            made = ModuleCode(module, self.glue, template_library(), self.bounds)
+            made = ModuleCode(module, self.glue, template_library(), self.bounds, metered=metered)
             found = module.cache.setdefault(key, made)
         if self.cache is not None and found.stored is None:
             found.stored = self.cache.stored(module.digest, f"{key} {level()}")
@@ -144,6 +149,10 @@ class CompilerEngine(Engine):
                 "calls, is used by one thread at a time; make an instance for each thread, or use a lock"
             )
         frames = self._frames(trap)
+        if trap.trap == layout.OUT_OF_FUEL:
+            meter = self.instances[trap.context].instance.meter
+            assert meter is not None
+            return OutOfFuel(meter.describe(trap.address), frames)
         if trap.trap != layout.FAULT:
             return Trap(layout.trap_kind(trap.trap), "", frames)
         memory = next((m for m in list(self._memories) if m.base <= trap.address < m.base + m.reserved), None)
@@ -155,8 +164,8 @@ class CompilerEngine(Engine):
         detail = f"address {trap.address - memory.base:#x} in a memory of {memory.byte_length:#x} bytes"
         return Trap(TrapKind.MEMORY_OUT_OF_BOUNDS, detail, frames)
 
-    def passed(self, error: Trap, trap: NativeTrap) -> None:
-        """A trap from Python code, or from a call nested in it, left a call: note the wasm functions that it passed."""
+    def passed(self, error: Trap | OutOfFuel, trap: NativeTrap) -> None:
+        """What Python code or a call nested in it raised left a call: note the wasm functions that it passed."""
         if len(error.frames) < MAX_FRAMES:
             error.frames = (*error.frames, *self._frames(trap))[:MAX_FRAMES]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from wasmine.compiler.machine.glue import NativeTrap
 from wasmine.compiler.machine.layout import Call
-from wasmine.errors import Trap, TrapKind
+from wasmine.errors import OutOfFuel, Trap, TrapKind
 from wasmine.runtime.deadline import watchdog
 from wasmine.runtime.function import Function
 
@@ -50,7 +50,7 @@ class NativeFunction(Function):
             convention.write(view, at, args, self.record)
             try:
                 trapped = self._enter(c_size_t(base + Call.FRAME))
-            except Trap as trap:
+            except (Trap, OutOfFuel) as trap:
                 self._engine.passed(trap, NativeTrap.of(block, at))
                 raise
             if trapped:

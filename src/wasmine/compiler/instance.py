@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from typing import TYPE_CHECKING
 
+from wasmine.compiler.fuel import NativeFuel
 from wasmine.compiler.function import NativeFunction
 from wasmine.compiler.globals import NativeGlobal
 from wasmine.compiler.machine.layout import Context, Record
@@ -56,6 +57,9 @@ class NativeCode:
                 variable.move(self._buffer, self._shift + offset)
         for index in range(instance.module.context.imported_functions):
             self._set(layout.records[index], self.engine.references.record(instance.function(index)))
+        if layout.fuel is not None:
+            assert isinstance(instance.meter, NativeFuel)
+            instance.meter.move(self._buffer, self._shift + layout.fuel)
         self.engine.instances[self.address] = self
 
     def _attach(self, offsets: Iterable[int], members: Iterable[object]) -> None:

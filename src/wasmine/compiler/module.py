@@ -18,6 +18,7 @@ from wasmine.compiler.machine.layout import Context
 from wasmine.compiler.machine.lock import lock
 from wasmine.compiler.references import type_number
 from wasmine.compiler.storage import packed, unpacked
+from wasmine.validation.location import Located, locate
 
 if TYPE_CHECKING:
     from wasmine.compiler.code import FunctionCode
@@ -74,16 +75,32 @@ class ModuleNames:
 
     def __init__(self, module: Module) -> None:
         self.module_name = module.name
-        self._function_name = weakref.WeakMethod(module.function_name)
+        self._module = weakref.ref(module)
+        self._located: dict[tuple[int, int], Located] = {}
 
     def function_name(self, index: int) -> str:
         """A function's name for people."""
-        find = self._function_name()
-        return find(index) if find is not None else f"func[{index}]"
+        module = self._module()
+        return module.function_name(index) if module is not None else f"func[{index}]"
+
+    def instruction(self, index: int, end: int) -> Located:
+        """The instruction of a defined function that ends at an offset; its own is in the binary of the module.
+
+        Where none ends, the function begins: it stands for what happens on entry.
+        """
+        found = self._located.get((index, end))
+        if found is None:
+            module = self._module()
+            if module is None:
+                return Located(end, "")
+            found = locate(module.context, index, end) or Located(end, "")
+            found = Located(module.binary_offset(index, found.offset), found.name, found.arguments)
+            self._located[index, end] = found
+        return found
 
 
 class ModuleCode:
-    """The code of one module for one way of checking bounds (`options`).
+    """The code of one module for one way of checking bounds (`bounds`), and with or without paying fuel (`metered`).
 
     The module holds it, and so does every runtime with an instance of the module. When all of them are gone nothing can run
     the code any more, and its memory is given back. `stored`, if there is one, has the code that other processes made, and
@@ -92,13 +109,15 @@ class ModuleCode:
 
     stored: Stored | None = None
 
-    def __init__(self, module: Module, glue: Glue, library: TemplateLibrary, options: str) -> None:
+    def __init__(
+        self, module: Module, glue: Glue, library: TemplateLibrary, bounds: str, *, metered: bool = False
+    ) -> None:
         self.context = module.context
         self.names = ModuleNames(module)
-        self.layout = ContextLayout(module.context)
+        self.layout = ContextLayout(module.context, metered=metered)
         self._glue = glue
         self._library = library
-        self._options = options
+        self._bounds = bounds
         self._first = module.context.imported_functions
         self._pages: list[tuple[int, int]] = []  # address and size of what lies in code memory
         self._owner = _owner_of(glue, self._pages)
@@ -162,7 +181,7 @@ class ModuleCode:
         piece = self.stored.get(index) if self.stored is not None else None
         if piece is not None:
             return unpacked(piece)
-        code = compile_function(self.context, self.layout, index, self._library, self._options)
+        code = compile_function(self.context, self.layout, index, self._library, self._bounds)
         if self.stored is not None:
             self.stored.put(index, packed(code))
         return code

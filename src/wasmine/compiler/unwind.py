@@ -60,6 +60,6 @@ def frame_of(place: Place, instance: str, *, exact: bool) -> Frame:
     offset = place.pc - placed.start - (0 if exact else 1)
     sites = placed.code.sites
     i = bisect_right(sites, offset, key=lambda site: site[0]) - 1
-    where = sites[i][1] if i >= 0 else None
     index = placed.code.index
+    where = placed.module.instruction(index, sites[i][1]).offset if i >= 0 else None
     return Frame(instance or placed.module.module_name, placed.module.function_name(index), index, where)

@@ -59,7 +59,7 @@ class ModuleCode:
         self.module_name = module.name
         self.metered = metered
         self.stored: Stored | None = None
-        self._function_name = weakref.WeakMethod(module.function_name)
+        self._module = weakref.ref(module)
         self._lock = threading.RLock()
         self._lowering = MeteredLowering(self.context) if metered else Lowering(self.context)
         self._compiled: dict[int, CompiledFunction] = {}
@@ -108,8 +108,8 @@ class ModuleCode:
 
     def function_name(self, index: int) -> str:
         """The function's name for people."""
-        find = self._function_name()
-        return find(index) if find is not None else f"func[{index}]"
+        module = self._module()
+        return module.function_name(index) if module is not None else f"func[{index}]"
 
     def index_of(self, file: str) -> int | None:
         """The index of the function whose generated code has this file name."""
@@ -122,7 +122,9 @@ class ModuleCode:
             notes = [_NOTE.search(text) for text in self.source(index).splitlines()]
             offsets = self._offsets[index] = [int(note[1], 16) if note else None for note in notes]
         # A line without a note belongs to the next one that has one: it prepares it.
-        return next((offset for offset in offsets[line - 1 :] if offset is not None), None)
+        offset = next((offset for offset in offsets[line - 1 :] if offset is not None), None)
+        module = self._module()
+        return offset if offset is None or module is None else module.binary_offset(index, offset)
 
 
 def _source(reference: weakref.ref[ModuleCode], index: int) -> str | None:

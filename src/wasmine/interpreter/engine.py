@@ -20,7 +20,6 @@ class InterpreterEngine(Engine):
     """Lowers functions to Python source on their first call; see `interpreter.lowering`."""
 
     name: ClassVar[str] = "interpreter"
-    meters: ClassVar[bool] = True
 
     def new_memory(self, type: MemoryType) -> InterpreterMemory:
         """A zeroed memory."""

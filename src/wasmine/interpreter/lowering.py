@@ -132,6 +132,7 @@ class Lowering:
         self.handlers = self._plain
         self._position: Callable[[], int] = int
         self._offset = 0
+        self._annotated = False
         self._reset(-1, [], 0, ())
 
     def _reset(
@@ -168,6 +169,7 @@ class Lowering:
 
     def lower(self, index: int, annotated: bool = False) -> Lowered:
         """The function's source. `annotated` adds the offset of the instruction to lines, in a comment."""
+        self._annotated = annotated
         self.handlers = [self._annotating(handler) for handler in self._plain] if annotated else self._plain
         self._walk(index)
         loops = None
@@ -206,12 +208,16 @@ class Lowering:
         self._position = position
         self._offset = position()
 
+    def note(self) -> str:
+        """The comment with the offset of the instruction, for a line that it puts out; "" where none are wanted."""
+        return f"  # {self._offset:#x}" if self._annotated else ""
+
     def _annotating(self, handler: Handler) -> Handler:
         def call(*immediates: Any) -> None:
             out = self.out
             before = len(out)
             handler(*immediates)
-            note = f"  # {self._offset:#x}"
+            note = self.note()
             for i in range(before, len(out)):
                 item = out[i]
                 if isinstance(item, str):

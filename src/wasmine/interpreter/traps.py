@@ -10,7 +10,7 @@ import re
 import struct
 from typing import TYPE_CHECKING, Final
 
-from wasmine.errors import Frame, Trap, TrapKind
+from wasmine.errors import Frame, OutOfFuel, Trap, TrapKind
 from wasmine.interpreter.accesses import describe_access
 from wasmine.interpreter.thrown import Thrown, to_public
 
@@ -29,12 +29,13 @@ _LOOKUP: Final = re.compile(r"\s*c = T\d+\[")
 def translate(error: Exception, outermost: bool) -> Exception:
     """The error that Python code outside is to see: `error` itself, or the trap or wasm exception that it means.
 
-    A trap that passes several entries from Python gets its frames where it arises and all of them at the `outermost` entry.
+    A trap, or a lack of fuel, that passes several entries from Python gets its frames where it arises and all of them at
+    the `outermost` entry.
     """
     if isinstance(error, Thrown):
         return to_public(error)
     traceback = error.__traceback__
-    if isinstance(error, Trap):
+    if isinstance(error, Trap | OutOfFuel):
         if outermost or not error.frames:
             error.frames = wasm_frames(traceback)
         return error

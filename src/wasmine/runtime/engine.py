@@ -9,6 +9,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from wasmine.runtime.fuel import Fuel
+
 if TYPE_CHECKING:
     from wasmine.format.types import DefinedType, GlobalType, MemoryType, TableType
     from wasmine.runtime.cache import Cache
@@ -44,7 +46,6 @@ class Engine(ABC):
     """One way to run code. Types are closed and values are internal ones everywhere here."""
 
     name: ClassVar[str]
-    meters: ClassVar[bool] = False  # whether it can make code that pays with fuel
     cache: Cache | None = None  # where code of other processes may be found, and is to be kept for them
 
     @abstractmethod
@@ -58,6 +59,10 @@ class Engine(ABC):
     @abstractmethod
     def new_global(self, type: GlobalType, value: Any) -> Global:
         """A global variable."""
+
+    def new_fuel(self, left: int) -> Fuel:
+        """The fuel of an instance: code of instances that have one pays with it."""
+        return Fuel(left)
 
     @abstractmethod
     def new_host_function(self, type: DefinedType, host: HostCallable) -> Function:

@@ -16,4 +16,8 @@ class Fuel:
     def run_out(self, cost: int) -> None:
         """Code paid `cost`, and that was more than there was: it gets it back and ends. OutOfFuel."""
         self.left += cost
-        raise OutOfFuel(f"the guest is out of fuel: {self.left} units are left, and what comes next takes {cost}")
+        raise OutOfFuel(self.describe(cost))
+
+    def describe(self, cost: int) -> str:
+        """What is to be said if there is not enough left."""
+        return f"the guest is out of fuel: {self.left} units are left, and what comes next takes {cost}"

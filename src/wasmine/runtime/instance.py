@@ -5,34 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from wasmine.errors import LinkError, UnsupportedFeature, WasmineError
+from wasmine.errors import LinkError, WasmineError
 from wasmine.format.module import Active, Mode
 from wasmine.format.types import Kind
-from wasmine.runtime.fuel import Fuel
 from wasmine.runtime.limits import Limits
 from wasmine.runtime.tag import Tag
 
 if TYPE_CHECKING:
     from wasmine.format.types import MemoryType
     from wasmine.runtime.engine import Code
+    from wasmine.runtime.fuel import Fuel
     from wasmine.runtime.function import Function
     from wasmine.runtime.globals import Global
     from wasmine.runtime.memory import Memory
     from wasmine.runtime.module import Module
     from wasmine.runtime.runtime import Runtime
     from wasmine.runtime.table import Table
-
-
-def _meter(runtime: Runtime, limits: Limits) -> Fuel | None:
-    if limits.fuel is None:
-        return None
-    if not runtime.engine.meters:
-        raise UnsupportedFeature(
-            "fuel",
-            f"the {runtime.engine.name} engine does not count fuel: "
-            'use Runtime("interpreter", ...), or give Runtime(limits=...) the fuel',
-        )
-    return Fuel(limits.fuel)
 
 
 class Exports(Mapping[str, Any]):
@@ -92,7 +80,7 @@ class Instance:
         self.closed = False
         self.limits = limits
         self.timeout = limits.timeout
-        self.meter = _meter(runtime, limits)
+        self.meter: Fuel | None = runtime.engine.new_fuel(limits.fuel) if limits.fuel is not None else None
         self._functions: dict[int, Function] = dict(enumerate(imported[Kind.FUNC]))
         self.tables: list[Table] = imported[Kind.TABLE]
         self.memories: list[Memory] = imported[Kind.MEMORY]

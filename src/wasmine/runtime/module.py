@@ -206,6 +206,20 @@ class Module:
 
         return write(self.syntax)
 
+    def binary_offset(self, index: int, offset: int) -> int:
+        """What is at `offset` of defined function `index` in the syntax, in the binary format.
+
+        The same, for a module that was given in the binary format. In other syntax each body counts from 0.
+        """
+        number = index - self.context.imported_functions
+        return offset + (0 if self.syntax.code[number].body.offset else self._body_offsets[number])
+
+    @cached_property
+    def _body_offsets(self) -> list[int]:
+        from wasmine.format.reader import read
+
+        return [code.body.offset for code in read(self.to_bytes()).code]
+
     @cached_property
     def constants(self) -> Constants:
         """The evaluators of its constant expressions."""

@@ -96,7 +96,7 @@ class Runtime:
                 self._engine = engine
 
     def _new_engine(self, module: Module | None) -> Engine:
-        automatic = self._engine_name == "auto" and self.limits.fuel is None and _compiler_fits(module)
+        automatic = self._engine_name == "auto" and _compiler_fits(module)
         if self._engine_name == "compiler" or automatic:
             from wasmine.compiler.engine import CompilerEngine
 

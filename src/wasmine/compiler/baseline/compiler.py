@@ -13,6 +13,7 @@ from wasmine.compiler.baseline.calls import Calls
 from wasmine.compiler.baseline.control import Control
 from wasmine.compiler.baseline.emitter import Emitter
 from wasmine.compiler.baseline.exceptions import Exceptions
+from wasmine.compiler.baseline.fuel import Metered
 from wasmine.compiler.baseline.operation import GENERAL, signature
 from wasmine.compiler.baseline.references import References
 from wasmine.compiler.baseline.state import PENDING, PINNED, SLOT, Pressed, State, letter_of, letters_of, size_of
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from wasmine.format.instructions import Instruction
     from wasmine.format.types import FuncType
     from wasmine.validation.context import Context
+    from wasmine.validation.walk import Visitor
 
 LEAF_FRAME: Final = 32 << 10
 """A function that calls nothing and has a frame of no more bytes need not check limits (`threads.VALUES_SLACK`)."""
@@ -120,6 +122,7 @@ class Compiler:
         self.handlers: list[Handler] = [self._unknown] * SLOTS
         for instruction in INSTRUCTIONS:
             self.handlers[instruction.slot] = self._lazy(instruction)
+        self._metered: Metered | None = None
 
     # ------------------------------------------------------------------------------------------------ handlers
 
@@ -286,7 +289,7 @@ class Compiler:
         self._exceptions.reset()
         checked = weights.calls or caution > 0 or size_of(letters) > LEAF_FRAME
         frame_end = self._enter(context.signatures[index], letters, chosen, weights, body.body.offset, checked=checked)
-        walk_function(context, index, _Careful(self, state) if caution > 1 else self)
+        walk_function(context, index, self._visitor(caution))
         if frame_end:
             self._machine.set_frame_end(emitter.code, frame_end, state.deepest)
         elif state.deepest > LEAF_FRAME:
@@ -302,6 +305,17 @@ class Compiler:
             self._exceptions.finish(),
             self._calls.covered,
         )
+
+    def _visitor(self, caution: int) -> Visitor:
+        """What the walk of the function is to call."""
+        if caution > 1:
+            careful = _Careful(self, self._state)
+            return careful if self._state.layout.fuel is None else Metered(careful, self._state)
+        if self._state.layout.fuel is None:
+            return self
+        if self._metered is None:
+            self._metered = Metered(self, self._state)
+        return self._metered
 
     def _enter(
         self,

@@ -192,7 +192,7 @@ class Emitter:
                 continue
             machine.aim(code, start + offset, len(code))
             if hole.kind == HOLE_TRAP:
-                self._trap(_TRAP_NUMBERS[hole.operand], position)
+                self.trap_numbered(_TRAP_NUMBERS[hole.operand], position)
             else:
                 assert taken is not None
                 taken.append(self.jump())
@@ -237,9 +237,10 @@ class Emitter:
 
     def trap(self, kind: TrapKind, position: int) -> None:
         """Append a trap."""
-        self._trap(trap_number(kind), position)
+        self.trap_numbered(trap_number(kind), position)
 
-    def _trap(self, number: int, position: int) -> None:
+    def trap_numbered(self, number: int, position: int) -> None:
+        """Append a trap of a number, as in `layout.Call.TRAP`."""
         self.sites.append((len(self.code), position))
         self.code += self.machine.trap(number)
 
@@ -257,7 +258,7 @@ class Emitter:
             write()
         for (number, position), fields in self._traps.items():
             self.land(fields)
-            self._trap(number, position)
+            self.trap_numbered(number, position)
         code = self.code
         for size in (16, 8, 4):
             for constant, places in self._pool.items():

@@ -125,6 +125,14 @@ class Instructions(Protocol):
     def clear_slots(self, offsets: Sequence[int]) -> bytes:
         """Zero slots, in ascending order; what lies between them may be lost, and temporary registers."""
 
+    # -------------------------------------------------------------------------------------------- fuel
+
+    def pay(self, offset: int, cost: int) -> bytes:
+        """Subtract from 8 bytes of the context: BELOW if there was less. As long for every cost."""
+
+    def refund(self, offset: int, cost: int) -> bytes:
+        """Add it again, and put the cost into INDEX, where a trap that follows finds it."""
+
     # -------------------------------------------------------------------------------------------- the rest
 
     def load(self, register: int, base: int, offset: int) -> bytes:

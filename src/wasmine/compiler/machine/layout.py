@@ -28,6 +28,9 @@ RESUME: Final = 3
 BUSY: Final = 4
 """In Call.TRAP: an instance is in use by another thread."""
 
+OUT_OF_FUEL: Final = 5
+"""In Call.TRAP: an instance has not enough fuel for what comes next, whose cost is in Call.TRAP_ADDRESS."""
+
 COMPILE: Final = 1 << 31
 """The service that compiles a function: its number is this plus the function's index. It puts the address of the code into
 Reply.PC."""
@@ -87,9 +90,9 @@ class Call:
     RESULT: Final = 0  # the result register for integers and references, after the call
     RESULT_VECTOR: Final = 16  # the result register for floats and vectors, 16 bytes
     FRAME: Final = 32
-    TRAP: Final = 32  # how the call ended: FAULT, PYTHON_EXCEPTION, BUSY or a `trap_number`
+    TRAP: Final = 32  # how the call ended: FAULT, PYTHON_EXCEPTION, BUSY, OUT_OF_FUEL or a `trap_number`
     TRAP_PC: Final = 40  # where, an address in code
-    TRAP_ADDRESS: Final = 48  # the address of the data access at fault, for faults
+    TRAP_ADDRESS: Final = 48  # the address of the data access at fault, for faults; else what the code told `trap`
     TRAP_SIGNAL: Final = 56  # the number of the signal, 0 for explicit traps
     TRAP_STACK: Final = 64  # the native stack pointer of the function at fault
     TRAP_CONTEXT: Final = 72  # the VM context of that function

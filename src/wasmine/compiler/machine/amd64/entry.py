@@ -134,7 +134,8 @@ enter_done:
   pop rbp
   ret
 
-# Explicit traps: wasm code *calls* this with the trap's number in eax, so the return address is the place.
+# Explicit traps: wasm code *calls* this with the trap's number in eax, so the return address is the place, and in rdx what
+# there is to tell of it.
 .globl trap
 trap:
 trap_here:
@@ -142,6 +143,7 @@ trap_here:
   pop rcx
   mov [rdi+{Thread.TRAP}+{Call.TRAP_PC - Call.TRAP}], rcx
   mov [rdi+{Thread.TRAP}], rax
+  mov [rdi+{Thread.TRAP}+{Call.TRAP_ADDRESS - Call.TRAP}], rdx
   mov qword ptr [rdi+{Thread.TRAP}+{Call.TRAP_SIGNAL - Call.TRAP}], 0
   mov [rdi+{Thread.TRAP}+{Call.TRAP_STACK - Call.TRAP}], rsp
   mov [rdi+{Thread.TRAP}+{Call.TRAP_CONTEXT - Call.TRAP}], r12

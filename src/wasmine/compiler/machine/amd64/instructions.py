@@ -213,6 +213,14 @@ def compare_word(base: int, value: int) -> bytes:
     return bytes((0x48 | base >> 3, 0x81, 0x38 | base & 7)) + INT32.pack(value)
 
 
+def pay(offset: int, cost: int) -> bytes:
+    return _memory(0x81, 5, R12, offset) + INT32.pack(cost)  # sub qword [r12 + offset], cost
+
+
+def refund(offset: int, cost: int) -> bytes:
+    return b"\xba" + INT32.pack(cost) + _memory(0x01, RDX, R12, offset)  # mov edx, cost; add [r12 + offset], rdx
+
+
 def compare_zero(register: int) -> bytes:
     """test register, register"""
     return bytes((0x48 | register >> 3 << 2 | register >> 3, 0x85, 0xC0 | (register & 7) << 3 | register & 7))
