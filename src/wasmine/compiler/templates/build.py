@@ -6,90 +6,89 @@ bytes come out on any host.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
 
-from wasmine.compiler.semantics import Target, meanings
+from wasmine.compiler.semantics import meanings
 from wasmine.compiler.templates import library
+from wasmine.compiler.templates.amd64.lifting import Amd64
+from wasmine.compiler.templates.architecture import LiftError
+from wasmine.compiler.templates.arm64.lifting import Arm64
+from wasmine.compiler.templates.expand import OFFSET
 from wasmine.compiler.templates.forms import MODULE_PREAMBLE, Shape, TemplateBuilder, shapes
-from wasmine.compiler.templates.lift import LiftError, Template, lift
+from wasmine.compiler.templates.lift import lift
 from wasmine.compiler.templates.object import ObjectFile, read_object
-from wasmine.compiler.templates.prepare import prepare
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from wasmine.compiler.semantics import Meaning
+    from wasmine.compiler.templates.architecture import Architecture, Level, Template
 
-_TRIPLE: Final = "x86_64-unknown-linux-gnu"
-# No test for short divisions (it takes more scratch registers than there are), and addresses of three parts are fine.
-_TUNING: Final = "-idivq-to-divl,-slow-3ops-lea"
-
-
-@dataclass(frozen=True, slots=True)
-class Level:
-    """A set of processors that share a library."""
-
-    name: str
-    cpu: str
-    features: str
-
-
-LEVELS: Final = (
-    Level("amd64_v3", "x86-64-v3", ""),
-    Level("amd64", "x86-64", "+ssse3,+sse4.1,+popcnt"),
-)
+ARCHITECTURES: Final[tuple[Architecture[Any], ...]] = (Amd64(), Arm64())
 
 
 def build(directory: Path) -> list[Path]:
     """Writes every library into `directory`; the files written."""
     written = []
-    for level in LEVELS:
-        path = directory / f"{level.name}.bin"
-        path.write_bytes(build_level(level))
-        written.append(path)
+    for architecture in ARCHITECTURES:
+        for level in architecture.levels:
+            path = directory / f"{level.name}.bin"
+            path.write_bytes(build_level(architecture, level))
+            written.append(path)
     return written
 
 
-def build_level(level: Level) -> bytes:
+def build_level(architecture: Architecture[Any], level: Level) -> bytes:
     """The library of one level, as it is stored."""
-    templates, constants = lift_level(level)
-    return library.pack([(template, prepare(template)) for template in templates], constants)
+    templates, constants = lift_level(architecture, level)
+    return library.pack(architecture.name, [(each, architecture.prepare(each)) for each in templates], constants)
 
 
-def lift_level(level: Level) -> tuple[list[Template], list[bytes]]:
+def lift_level(architecture: Architecture[Any], level: Level) -> tuple[list[Template[Any]], list[bytes]]:
     """The templates of one level and the constants they refer to."""
     known = meanings()
-    wanted = list(shapes(known))
+    wanted = list(shapes(known, architecture))
     keys = [shape.key for shape in wanted]
     if len(set(keys)) != len(keys):
         raise LiftError("two templates have the same key")
-    return _lift_all(wanted, known, _compile(wanted, known, level))
+    return _lift_all(architecture, wanted, known, _compile(architecture, level, wanted, known))
 
 
 def _variants(shape: Shape) -> int:
     return 2 if shape.values else 1
 
 
-def _compile(wanted: list[Shape], known: dict[str, Meaning], level: Level) -> ObjectFile:
-    """The object file of all templates; variant v of template n is the function `tN_v`."""
+def _zero_variants(architecture: Architecture[Any], shape: Shape) -> int:
+    """The same for the code with the static offset 0; none where there is no such code."""
+    if not (architecture.zero_offsets and shape.access and shape.kinds[0] == "R"):
+        return 0
+    return 2 if shape.values - {OFFSET} else 1
+
+
+def _compile(
+    architecture: Architecture[Any], level: Level, wanted: list[Shape], known: dict[str, Meaning]
+) -> ObjectFile:
+    """The object file of all templates; variant v of template n is the function `tN_v`, or `tN_vz` for the offset 0."""
     import llvmlite.binding as llvm
 
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()
     declarations: dict[str, str] = {}
-    text = [f'target triple = "{_TRIPLE}"', MODULE_PREAMBLE]
+    text = [f'target triple = "{architecture.triple}"', MODULE_PREAMBLE]
     for number, shape in enumerate(wanted):
-        for variant in range(_variants(shape)):
-            builder = TemplateBuilder(Target.AMD64, shape, known[shape.name], variant)
-            text.append(builder.function(f"t{number}_{variant}"))
+        symbols = [(f"t{number}_{variant}", variant, False) for variant in range(_variants(shape))]
+        symbols += [(f"t{number}_{variant}z", variant, True) for variant in range(_zero_variants(architecture, shape))]
+        for symbol, variant, at_zero in symbols:
+            builder = TemplateBuilder(architecture, shape, known[shape.name], variant, at_zero=at_zero)
+            text.append(builder.function(symbol))
             declarations |= builder.declarations
     text.extend(declarations.values())
     module = llvm.parse_assembly("\n".join(text))
     module.verify()
-    machine = llvm.Target.from_triple(_TRIPLE).create_target_machine(
+    machine = llvm.Target.from_triple(architecture.triple).create_target_machine(
         cpu=level.cpu,
-        features=",".join(filter(None, (level.features, _TUNING))),
+        features=",".join(filter(None, (level.features, architecture.tuning))),
         opt=2,
         reloc="static",
         codemodel="small",
@@ -98,8 +97,8 @@ def _compile(wanted: list[Shape], known: dict[str, Meaning], level: Level) -> Ob
 
 
 def _lift_all(
-    wanted: list[Shape], known: dict[str, Meaning], compiled: ObjectFile
-) -> tuple[list[Template], list[bytes]]:
+    architecture: Architecture[Any], wanted: list[Shape], known: dict[str, Meaning], compiled: ObjectFile
+) -> tuple[list[Template[Any]], list[bytes]]:
     """Every template and the constants they refer to; LiftError lists all that failed."""
     numbers: dict[bytes, int] = {}
 
@@ -109,8 +108,16 @@ def _lift_all(
     templates, failures = [], []
     for number, shape in enumerate(wanted):
         variants = [compiled.functions[f"t{number}_{variant}"] for variant in range(_variants(shape))]
+        zero_variants = range(_zero_variants(architecture, shape))
         try:
-            templates.append(lift(shape, known[shape.name], variants, constant))
+            template = lift(architecture, shape, known[shape.name], variants, constant)
+            if zero_variants:
+                variants = [compiled.functions[f"t{number}_{variant}z"] for variant in zero_variants]
+                zero = lift(architecture, shape, known[shape.name], variants, constant, at_zero=True)
+                template = replace(
+                    template, at_zero=zero.instructions, hazards=template.hazards | zero.hazards
+                )
+            templates.append(template)
         except (LiftError, ValueError) as error:
             failures.append(f"{shape.key}: {error}\n    {variants[0].code.hex()}")
     if failures:

@@ -26,7 +26,7 @@ whose base the context keeps.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from wasmine.compiler.semantics import LLVM_TYPES, Builder, Meaning, Target
 from wasmine.compiler.templates.expand import MEMORY_BASE, MEMORY_LENGTH, OFFSET
@@ -35,31 +35,17 @@ from wasmine.errors import TrapKind
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from wasmine.compiler.templates.architecture import Architecture
+
 TRAPS: Final = tuple(TrapKind)
 
 _OPERANDS: Final = "abcd"
 
-# The parameters of every template, in LLVM's order for preserve_nonecc on x86-64:
-# r12 r13 r14 r15 rdi rsi rdx rcx r8 r9 r11 rax, xmm0 to xmm7.
-_GENERAL_PARAMETERS: Final = ("vm", "frame", "memory", "ga", "", "", "", "", "gb", "gc", "gd", "")
-_VECTOR_PARAMETERS: Final = ("", "xa", "xb", "xc", "xd", "", "", "")
 _PARAMETER_TYPES: Final = ("ptr",) * 3 + ("i64",) * 9 + ("<2 x double>",) * 8
 
-# Two values for each hole. In the code of the one and of the other the hole is what differs, and differs by this much.
-# They are such that LLVM can do nothing clever with them, and far enough apart to tell which hole it is.
-_DISPLACEMENTS: Final = ((0x31415900, 0x01010100), (0x27182800, 0x01110100))
-IMMEDIATES: Final = (-0x3A5C1B27, -0x2B9D4E63)
-COUNTS: Final = (5, 13)
-WIDE_IMMEDIATES: Final = (0x3A5C1B27_4D6E7F81, 0x2B9D4E63_5C7D8E92)
-_SHIFTS: Final = ("shl", "shr_s", "shr_u", "rotl", "rotr")
+SHIFTS: Final = ("shl", "shr_s", "shr_u", "rotl", "rotr")
 MAXIMAL_ADDEND: Final = 24
 MINIMAL_ADDEND: Final = -8
-
-
-def magic(hole: int, variant: int) -> int:
-    """The value that stands for a displacement in one of the two variants of a template."""
-    base, step = _DISPLACEMENTS[variant]
-    return base + hole * step
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +85,7 @@ class Shape(NamedTuple):
     @property
     def is_shift_by_constant(self) -> bool:
         """Whether the immediate is a count of bits."""
-        return self.kinds == "RC" and self.name.partition(".")[2] in _SHIFTS
+        return self.kinds == "RC" and self.name.partition(".")[2] in SHIFTS
 
     @property
     def values(self) -> set[int]:
@@ -122,22 +108,28 @@ class Shape(NamedTuple):
 
 
 class TemplateBuilder(Builder):
-    """Writes one template as an LLVM function that ends in a tail call to what comes next."""
+    """Writes one template as an LLVM function that ends in a tail call to what comes next.
 
-    def __init__(self, target: Target, shape: Shape, meaning: Meaning, variant: int) -> None:
-        super().__init__(target)
+    `variant` chooses the numbers that stand for values, `at_zero` fixes the static offset.
+    """
+
+    def __init__(
+        self, architecture: Architecture[Any], shape: Shape, meaning: Meaning, variant: int, *, at_zero: bool = False
+    ) -> None:
+        super().__init__(architecture.target)
         self.shape = shape
         self.meaning = meaning
-        self.variant = variant
+        self._numbers = architecture.numbers
+        self._parameters = architecture.general + architecture.vector
+        self._variant = variant
+        self._at_zero = at_zero
         self._labels = 0
 
     def function(self, symbol: str) -> str:
         """The text of the function."""
         parameters = ", ".join(
             f"{type} %{name}" if name else f"{type} %unused{number}"
-            for number, (type, name) in enumerate(
-                zip(_PARAMETER_TYPES, _GENERAL_PARAMETERS + _VECTOR_PARAMETERS, strict=True)
-            )
+            for number, (type, name) in enumerate(zip(_PARAMETER_TYPES, self._parameters, strict=True))
         )
         self._write()
         lines = "\n".join(self.lines)
@@ -177,11 +169,13 @@ class TemplateBuilder(Builder):
     def _operand(self, number: int, kind: str, letter: str) -> str | None:
         type = LLVM_TYPES[letter]
         if kind == "C":
-            return self._constant(letter)
+            return None if letter == "a" else str(self._value(number))
         if kind == "R":
             return self._unpacked(_OPERANDS[number], letter)
         if kind == "K":
-            return self.let(f"load {type}, ptr @k{number}, align {_BYTES[letter]}")
+            # Where there are no memory operands, it is to be loaded whole.
+            volatile = " volatile" if self.target is Target.ARM64 else ""
+            return self.let(f"load{volatile} {type}, ptr @k{number}, align {_BYTES[letter]}")
         if kind == "M":
             index = self._unpacked(_OPERANDS[number], "I")
             return self.load(type, self.address(index, _BYTES[letter]))
@@ -190,19 +184,16 @@ class TemplateBuilder(Builder):
             f"load volatile {type}, ptr {self._location(kind, number)}, align {self._alignment(kind, letter)}"
         )
 
-    def _constant(self, letter: str) -> str | None:
-        if letter == "a":
-            return None
-        if self.shape.is_shift_by_constant:
-            return str(COUNTS[self.variant])
-        if self.shape.name == "i64.const_wide!":
-            return str(WIDE_IMMEDIATES[self.variant])
-        return str(IMMEDIATES[self.variant])
+    def _value(self, hole: int) -> int:
+        """The number that stands for a value in this variant."""
+        if self._at_zero and hole == OFFSET:
+            return 0
+        return self._numbers.pair(self.shape, hole)[self._variant]
 
     def _location(self, kind: str, hole: int) -> str:
         """The address of a slot or of a value of the context."""
         base = "%frame" if kind == "S" else "%vm"
-        place = self.let(f"getelementptr i8, ptr {base}, i64 {magic(hole, self.variant)}")
+        place = self.let(f"getelementptr i8, ptr {base}, i64 {self._value(hole)}")
         return self.let(f"load ptr, ptr {place}, align 8") if kind == "P" else place
 
     @staticmethod
@@ -239,7 +230,7 @@ class TemplateBuilder(Builder):
     def _leave(self, symbol: str, changed: dict[str, str]) -> None:
         """Goes on, with every operand register alive: LLVM would take one that is not as scratch."""
         arguments = []
-        for type, name in zip(_PARAMETER_TYPES, _GENERAL_PARAMETERS + _VECTOR_PARAMETERS, strict=True):
+        for type, name in zip(_PARAMETER_TYPES, self._parameters, strict=True):
             value = changed.get(name, f"%{name}" if name else "poison")
             arguments.append(f"{type} {value}")
         self.do(f"musttail call preserve_nonecc void @{symbol}({', '.join(arguments)})")
@@ -274,7 +265,7 @@ class TemplateBuilder(Builder):
     def address(self, index: str | None, size: int, *, aligned: bool = False) -> str:
         """The pointer to an access of the first or another memory, checked as the shape says."""
         access = ACCESSES[self.shape.access or "guard"]
-        offset = magic(OFFSET, self.variant)
+        offset = self._value(OFFSET)
         if aligned and size > 1:
             place = self.let(f"add i64 {index}, {offset}")
             low = self.let(f"and i64 {place}, {size - 1}")
@@ -283,7 +274,7 @@ class TemplateBuilder(Builder):
             self._check(index, offset + size, access)
         base = "%memory"
         if access.other:
-            field = self.let(f"getelementptr i8, ptr %vm, i64 {magic(MEMORY_BASE, self.variant)}")
+            field = self.let(f"getelementptr i8, ptr %vm, i64 {self._value(MEMORY_BASE)}")
             base = self.let(f"load ptr, ptr {field}, align 8")
         if index is not None:
             base = self.let(f"getelementptr i8, ptr {base}, i64 {index}")
@@ -296,7 +287,7 @@ class TemplateBuilder(Builder):
             end = self.let(f"add i64 {index}, {reach}")
             if access.wide:
                 self.trap_if(self.let(f"icmp ult i64 {end}, {index}"), TrapKind.MEMORY_OUT_OF_BOUNDS)
-        field = self.let(f"getelementptr i8, ptr %vm, i64 {magic(MEMORY_LENGTH, self.variant)}")
+        field = self.let(f"getelementptr i8, ptr %vm, i64 {self._value(MEMORY_LENGTH)}")
         length = self.let(f"load i64, ptr {field}, align 8")
         self.trap_if(self.let(f"icmp ugt i64 {end}, {length}"), TrapKind.MEMORY_OUT_OF_BOUNDS)
 
@@ -308,7 +299,7 @@ MODULE_PREAMBLE: Final = (
         f"declare dso_local preserve_nonecc void @{symbol}({', '.join(_PARAMETER_TYPES)})\n"
         for symbol in ("next", "taken", *(f"trap_{number}" for number in range(len(TRAPS))))
     )
-    + "".join(f"@k{number} = external dso_local constant i8\n" for number in range(4))
+    + "".join(f"@k{number} = external dso_local constant i8, align 16\n" for number in range(4))
     + '!0 = !{!"branch_weights", i32 1, i32 1000}\n'
 )
 
@@ -317,19 +308,18 @@ MODULE_PREAMBLE: Final = (
 
 _COMPARES: Final = ("eq", "ne", "lt", "gt", "le", "ge", "lt_s", "lt_u", "gt_s", "gt_u", "le_s", "le_u", "ge_s", "ge_u")
 _FOLDED: Final = ("add", "sub", "mul", "and", "or", "xor", *_COMPARES)
-_IMMEDIATE: Final = ("add", "mul", "and", "or", "xor", *_COMPARES)
 _SELECTIONS: Final = ("Sg", "Sf", "SF", "Sv")
 
 
-def shapes(meanings: dict[str, Meaning]) -> Iterator[Shape]:
-    """Every template of the library, in the order of the meanings."""
+def shapes(meanings: dict[str, Meaning], architecture: Architecture[Any]) -> Iterator[Shape]:
+    """Every template of an architecture's libraries, in the order of the meanings."""
     for name, meaning in meanings.items():
         for lane in range(meaning.lanes) if meaning.lanes else (-1,):
-            for shape in _shapes(name, meaning):
+            for shape in _shapes(name, meaning, architecture):
                 yield shape._replace(lane=lane)
 
 
-def _shapes(name: str, meaning: Meaning) -> Iterator[Shape]:
+def _shapes(name: str, meaning: Meaning, architecture: Architecture[Any]) -> Iterator[Shape]:
     """The shapes of one instruction."""
     operation = name.partition(".")[2]
     params, results = meaning.params, meaning.results
@@ -355,14 +345,14 @@ def _shapes(name: str, meaning: Meaning) -> Iterator[Shape]:
         for kind in "RS":
             yield Shape(name, kind, "D")
     elif operation in _COMPARES and params in ("ii", "II", "ff", "FF"):
-        for kinds in _binary_kinds(name, operation, params):
+        for kinds in _binary_kinds(name, operation, params, architecture):
             for form in ("D", "B", "N"):
                 yield Shape(name, kinds, form)
         for kinds in ("RR", "RC") if params[0] in "iI" else ("RR",):
             for form in _SELECTIONS:
                 yield Shape(name, f"{kinds}RR", form)
     elif params in ("ii", "II", "ff", "FF"):
-        for kinds in _binary_kinds(name, operation, params):
+        for kinds in _binary_kinds(name, operation, params, architecture):
             for form in ("D", "A"):
                 yield Shape(name, kinds, form)
         if name in ("i32.and", "i64.and"):
@@ -370,20 +360,26 @@ def _shapes(name: str, meaning: Meaning) -> Iterator[Shape]:
                 for form in ("B", "N"):
                     yield Shape(name, kinds, form)
     elif params and set(params) <= set("iIfFv"):
-        yield from _other_shapes(name, meaning)
+        yield from _other_shapes(name, meaning, architecture)
     else:
         raise ValueError(f"{name}: no shapes for {params} -> {results}")
 
 
-def _binary_kinds(name: str, operation: str, params: str) -> tuple[str, ...]:
+def _binary_kinds(name: str, operation: str, params: str, architecture: Architecture[Any]) -> tuple[str, ...]:
+    kinds = ["RR"]
     if params[0] in "fF":
-        return ("RR", "RS", "RK", "RM") if operation in ("add", "sub", "mul", "div", *_COMPARES) else ("RR", "RS")
-    if name.endswith("!"):
-        return ("RR",)
-    kinds = ["RR", "RS"]
-    if operation in _IMMEDIATE or operation in _SHIFTS:
-        kinds.append("RC")
-    if operation in _FOLDED:
+        kinds.append("RS")
+        folded = operation in ("add", "sub", "mul", "div", *_COMPARES)
+        if folded:
+            kinds.append("RK")
+    elif not name.endswith("!"):
+        kinds.append("RS")
+        folded = operation in _FOLDED
+        if operation in architecture.immediate or operation in _COMPARES or operation in SHIFTS:
+            kinds.append("RC")
+    else:
+        folded = False
+    if folded and architecture.memory_operands:
         kinds.append("RM")
     return tuple(kinds)
 
@@ -410,12 +406,11 @@ def _memory_shapes(name: str, meaning: Meaning) -> Iterator[Shape]:
                 yield Shape(name, address + kind, "D" if meaning.results else "-", access)
 
 
-def _other_shapes(name: str, meaning: Meaning) -> Iterator[Shape]:
+def _other_shapes(name: str, meaning: Meaning, architecture: Architecture[Any]) -> Iterator[Shape]:
     """Vectors, and the selection by a value."""
-    type, _, operation = name.partition(".")
     params, results = meaning.params, meaning.results
     if params == "vv" and results == "v":
-        for kinds in ("RR", "RS", "RK", "RM"):
+        for kinds in ("RR", "RS", "RK", "RM") if architecture.memory_operands else ("RR", "RS", "RK"):
             yield Shape(name, kinds, "D")
             yield Shape(name, kinds, "A")
     elif len(params) == 1:
@@ -425,8 +420,7 @@ def _other_shapes(name: str, meaning: Meaning) -> Iterator[Shape]:
             yield Shape(name, "R", "B")
             yield Shape(name, "R", "N")
     else:
-        # No processor shifts bytes, and few shift 64 bits arithmetically: masks or several counts would be needed.
-        by_constant = operation in _SHIFTS and type != "i8x16" and name != "i64x2.shr_s"
+        by_constant = name.partition(".")[2] in SHIFTS and architecture.shifts_lanes_by_constant(name)
         for kinds in ("RR", "RC") if by_constant else ("R" * len(params),):
             if params[0] == results:
                 yield Shape(name, kinds, "A")

@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
+import importlib
 import pkgutil
 from struct import Struct
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from wasmine.compiler.templates.expand import (
-    HOLE_64,
-    HOLE_NEGATED,
-    SMALL_MAX,
-    SMALL_MIN,
-    Field,
-    Hole,
-    Variant,
-    expand,
-)
+from wasmine.compiler.templates.expand import Field, Hole, Variant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from wasmine.compiler.templates.lift import Template
-    from wasmine.compiler.templates.prepare import Prepared
+    from wasmine.compiler.templates.architecture import Prepared, Template
+    from wasmine.compiler.templates.expand import Filling
 
-LEVELS: Final = ("amd64_v3", "amd64")
-"""The libraries there are: for x86-64-v3 (AVX2, BMI), and for x86-64 with SSE4.1 and POPCNT."""
+LEVELS: Final = ("amd64_v3", "amd64", "arm64")
+"""The libraries there are: for x86-64-v3 (AVX2, BMI), for x86-64 with SSE4.1 and POPCNT, for ARMv8.0."""
 
-_MAGIC: Final = b"wasmine templates 1\n"
+MAGICS: Final = {"amd64": b"wasmine templates 1\n", "arm64": b"wasmine templates 1 arm64\n"}
+"""How the files of an architecture begin."""
+
 _COUNTS: Final = Struct("<III")
 _TEMPLATE: Final = Struct("<IHBB")
 _VARIANT: Final = Struct("<BBBB")
@@ -45,16 +39,20 @@ class TemplateLibrary:
 
     `numbers[key]` is a template's number, `code(number, ...)` its code with registers filled in. A template is unpacked
     when it is first used; what was filled in is kept in `codes`, for whoever cannot afford a call:
-    `codes[packed(number, ...)]` never fails either. `small`, `fill` and `accepts_immediate` know what values the holes of
-    this architecture take.
+    `codes[packed(number, ...)]` never fails either.
     """
 
-    def __init__(self, data: bytes, architecture: str = "amd64") -> None:
-        self.architecture = architecture
-        if not data.startswith(_MAGIC):
+    def __init__(self, data: bytes) -> None:
+        end = data.find(b"\n") + 1
+        names = [name for name, magic in MAGICS.items() if data[:end] == magic]
+        if not names:
             raise ValueError("not a template library of this version: build it again")
+        self.architecture = names[0]
+        self._filling: Filling = importlib.import_module(f"{__package__}.{names[0]}.filling")  # type: ignore[assignment]
+        self.fill = self._filling.fill
+        self.accepts_immediate = self._filling.accepts_immediate
         self._data = data
-        at = len(_MAGIC)
+        at = end
         length, count, constants = _COUNTS.unpack_from(data, at)
         at += _COUNTS.size
         self.keys = data[at : at + length].decode().split("\n")
@@ -81,53 +79,31 @@ class TemplateLibrary:
     def code(self, number: int, d: int = 0, a: int = 0, b: int = 0, c: int = 0, small: int = 0) -> Code:
         """A template's code with these registers for its operands.
 
-        Bit n of `small` promises that value n lies between SMALL_MIN and SMALL_MAX, so that a byte may hold it.
+        `small` are promises about the values of its holes, which make it shorter: see `small`.
         """
         return self.codes[packed(number, d, a, b, c, small)]
 
     def small(self, number: int, values: Mapping[int, int]) -> int:
-        """What may be promised for these values of a template's holes, by their numbers."""
-        small = 0
-        for hole, value in values.items():
-            if SMALL_MIN <= value <= SMALL_MAX:
-                small |= 1 << hole
-        return small
+        """The promises that can be made about values, by their numbers: for the argument `small` of `code`.
 
-    def fill(self, code: bytearray, hole: Hole, value: int) -> None:
-        """Put a value into a hole of a template's code."""
-        at, kind, _, addend = hole
-        if kind == HOLE_NEGATED:
-            code[at] = addend - value & 255
-        elif kind == HOLE_64:
-            code[at : at + 8] = (value + addend & 0xFFFFFFFFFFFFFFFF).to_bytes(8, "little")
-        else:
-            code[at : at + kind] = (value + addend & 0xFFFFFFFF).to_bytes(4, "little")[:kind]
+        Bit n says that value n fits wherever the template's shortest code has it. Bit 7 says that the static offset is 0.
+        """
+        return self._filling.small(self._variants_of(number)[0], values) & self._templates[number][2]
 
-    def accepts_immediate(self, name: str, value: int) -> bool:
-        """Whether an instruction's second operand may be this constant, as kind `C`."""
-        return accepts_immediate(name, value)
-
-    def variant(self, number: int, small: int, registers: Sequence[int]) -> Variant:
-        """The variant of a template for these registers and promises about its values."""
+    def expanded(self, number: int, registers: Sequence[int], small: int) -> Code:
+        """The same as `code`, made anew, registers of operand 0 first."""
         _, _, shrinkable, bases = self._templates[number]
-        choice = small & shrinkable
-        if bases:
-            # An address in rbp (or r13) alone has a displacement, be it 0.
-            for operand in range(4):
-                if bases >> operand & 1 and registers[operand] & 7 == 5:
-                    choice |= 256 << operand
-        variants = self._variants.get(number)
-        if variants is None:
-            variants = self._variants[number] = self._unpack(number)
-        return variants[choice]
+        choice = self._filling.choice(small, registers, shrinkable, bases)
+        return Code(*self._filling.expand(self._variants_of(number)[choice], registers, small))
 
-    def _unpack(self, number: int) -> dict[int, Variant]:
+    def _variants_of(self, number: int) -> dict[int, Variant]:
         """The variants of a template by what distinguishes them."""
-        at, _, shrinkable, bases = self._templates[number]
-        found = {}
-        for small in subsets(shrinkable):
-            for padded in subsets(bases):
-                found[small | padded << 8], at = _unpack_variant(self._data, at)
+        found = self._variants.get(number)
+        if found is None:
+            at, _, shrinkable, bases = self._templates[number]
+            found = self._variants[number] = {}
+            for choice in self._filling.choices(shrinkable, bases):
+                found[choice], at = _unpack_variant(self._data, at)
         return found
 
 
@@ -145,23 +121,8 @@ class Codes(dict[int, Code]):
 
     def __missing__(self, key: int) -> Code:
         registers = (key >> 8 & 15, key >> 4 & 15, key & 15, key >> 12 & 15)
-        variant = self._library.variant(key >> 24, key >> 16 & 255, registers)
-        code = self[key] = Code(*expand(variant, registers))
+        code = self[key] = self._library.expanded(key >> 24, registers, key >> 16 & 255)
         return code
-
-
-def accepts_immediate(name: str, value: int) -> bool:
-    """Whether an integer instruction's second operand may be this constant, as kind `C`.
-
-    It must fit in 32 bits with a sign. LLVM compares with the next constant where that is shorter, so the limits of the
-    comparison's order are out: there the result is the same whatever the first operand is, or an equality.
-    """
-    if not -0x80000000 <= value < 0x80000000:
-        return False
-    operation = name.partition(".")[2]
-    if operation[:2] not in ("lt", "gt", "le", "ge"):
-        return True
-    return value not in (-0x80000000, 0x7FFFFFFF) and (operation[-1] == "s" or value not in (-1, 0))
 
 
 def load(level: str) -> TemplateLibrary | None:
@@ -170,7 +131,7 @@ def load(level: str) -> TemplateLibrary | None:
         data = pkgutil.get_data(__package__, f"{level}.bin")
     except FileNotFoundError:
         return None
-    return TemplateLibrary(data, level.partition("_")[0]) if data is not None else None
+    return TemplateLibrary(data) if data is not None else None
 
 
 # ---------------------------------------------------------------------------------------------------- the file
@@ -180,11 +141,13 @@ def load(level: str) -> TemplateLibrary | None:
 # its bytes; the variants. A wheel compresses all this.
 
 
-def pack(templates: Sequence[tuple[Template, Prepared]], constants: Sequence[bytes]) -> bytes:
+def pack(
+    architecture: str, templates: Sequence[tuple[Template[Any], Prepared]], constants: Sequence[bytes]
+) -> bytes:
     """A library as it is stored."""
     keys = "\n".join(template.key for template, _ in templates).encode()
     stored = b"".join(bytes((len(constant),)) + constant for constant in constants)
-    head = _MAGIC + _COUNTS.pack(len(keys), len(templates), len(constants)) + keys
+    head = MAGICS[architecture] + _COUNTS.pack(len(keys), len(templates), len(constants)) + keys
     at = len(head) + _TEMPLATE.size * len(templates) + len(stored)
     table, bodies = [], []
     for template, prepared in templates:
@@ -234,13 +197,3 @@ def _constants(data: bytes, at: int, count: int) -> Iterator[bytes]:
     for _ in range(count):
         yield data[at + 1 : at + 1 + data[at]]
         at += 1 + data[at]
-
-
-def subsets(bits: int) -> Iterator[int]:
-    """Every subset of some bits, in ascending order."""
-    subset = 0
-    while True:
-        yield subset
-        if subset == bits:
-            return
-        subset = subset - bits & bits

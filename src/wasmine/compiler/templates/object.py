@@ -51,21 +51,25 @@ def read_object(data: bytes) -> ObjectFile:
     _, text_offset, text_size, _ = sections[text_index]
     text = data[text_offset : text_offset + text_size]
     symbols = list(_symbols(data, sections))
-    relocations = sorted(_relocations(data, sections, symbols), key=lambda relocation: relocation.offset)
+    constants: dict[str, bytes] = {}
+    relocations = sorted(_relocations(data, sections, symbols, constants), key=lambda relocation: relocation.offset)
     offsets = [relocation.offset for relocation in relocations]
     functions = {}
-    constants = {}
     for name, section, value, size in symbols:
         if section == text_index and name.startswith("t") and size:
             first, last = bisect.bisect_left(offsets, value), bisect.bisect_left(offsets, value + size)
             own = tuple(Relocation(r.offset - value, r.type, r.symbol, r.addend) for r in relocations[first:last])
             functions[name] = Function(name, text[value : value + size], own)
         elif name.startswith(".LCPI"):
-            section_name, offset, _, entry = sections[section]
-            if not section_name.startswith(".rodata.cst"):
-                raise ValueError(f"constant {name} lies in {section_name}, not among mergeable constants")
-            constants[name] = data[offset + value : offset + value + entry]
+            constants[name] = _constant(data, sections[section], value)
     return ObjectFile(functions, constants)
+
+
+def _constant(data: bytes, section: tuple[str, int, int, int], at: int) -> bytes:
+    name, offset, _, entry = section
+    if not name.startswith(".rodata.cst"):
+        raise ValueError(f"a constant lies in {name}, not among mergeable constants")
+    return data[offset + at : offset + at + entry]
 
 
 def _sections(data: bytes) -> Iterator[tuple[str, int, int, int]]:
@@ -88,12 +92,21 @@ def _symbols(data: bytes, sections: list[tuple[str, int, int, int]]) -> Iterator
 
 
 def _relocations(
-    data: bytes, sections: list[tuple[str, int, int, int]], symbols: list[tuple[str, int, int, int]]
+    data: bytes,
+    sections: list[tuple[str, int, int, int]],
+    symbols: list[tuple[str, int, int, int]],
+    constants: dict[str, bytes],
 ) -> Iterator[Relocation]:
+    """The relocations. Constants that only a section and an addend name get a symbol of their own."""
     for name, offset, size, _ in sections:
         if name == ".rela.text":
             for place, info, addend in _RELOCATION.iter_unpack(data[offset : offset + size]):
-                yield Relocation(place, info & 0xFFFFFFFF, symbols[info >> 32][0], addend)
+                symbol, section, _, _ = symbols[info >> 32]
+                if not symbol:
+                    symbol = f".LCPI{section}_{addend}"
+                    constants[symbol] = _constant(data, sections[section], addend)
+                    addend = 0
+                yield Relocation(place, info & 0xFFFFFFFF, symbol, addend)
 
 
 def _string(data: bytes, offset: int) -> str:

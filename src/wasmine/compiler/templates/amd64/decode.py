@@ -22,7 +22,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from wasmine.compiler.templates.encode import (
+from wasmine.compiler.templates.amd64.encode import (
     BYTE,
     BYTE_REG,
     DIRECT,

@@ -1,23 +1,23 @@
-"""Makes the variants of a template that `expand` works on, from its instructions. Build time only."""
+"""Makes the variants of a template that `filling` works on, from its instructions. Build time only."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from wasmine.compiler.templates.encode import MEMORY, NONE, OPERAND, Instruction, assemble
+from wasmine.compiler.templates.amd64.encode import MEMORY, NONE, OPERAND, Instruction, assemble
 from wasmine.compiler.templates.expand import OFFSET, Field, Variant
-from wasmine.compiler.templates.library import subsets
+from wasmine.compiler.templates.amd64.filling import subsets
+from wasmine.compiler.templates.architecture import Prepared
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from wasmine.compiler.templates.lift import Template
+    from wasmine.compiler.templates.architecture import Template
 
 _OPERANDS = 4
 
 
-def shrinkable(template: Template) -> int:
+def shrinkable(template: Template[Instruction]) -> int:
     """The values, as bits, whose holes may take one byte instead of four: of the frame, immediates, memory offsets.
 
     What lies in the context is too far from its start for that.
@@ -31,7 +31,7 @@ def shrinkable(template: Template) -> int:
     return sizes
 
 
-def bare_bases(template: Template) -> int:
+def bare_bases(template: Template[Instruction]) -> int:
     """The operands, as bits, that are the base of an address without displacement. rbp as such needs one of 0."""
     return sum(
         {
@@ -45,17 +45,8 @@ def bare_bases(template: Template) -> int:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """All variants of a template: for every subset of shrinkable values, for every subset of bare bases."""
-
-    shrinkable: int
-    bases: int
-    variants: tuple[Variant, ...]
-
-
-def prepare(template: Template) -> Prepared:
-    """The variants of a template."""
+def prepare(template: Template[Instruction]) -> Prepared:
+    """The variants of a template: for every subset of shrinkable values, for every subset of bare bases."""
     sizes, bases = shrinkable(template), bare_bases(template)
     return Prepared(
         sizes,

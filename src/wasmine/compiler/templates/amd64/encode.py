@@ -7,14 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from wasmine.compiler.templates.expand import (
-    HOLE_CONSTANT,
-    HOLE_NEGATED,
-    HOLE_OPERAND,
-    HOLE_TAKEN,
-    HOLE_TRAP,
-    Hole,
-)
+from wasmine.compiler.templates.architecture import TAKEN, TRAP
+from wasmine.compiler.templates.amd64.filling import HOLE_NEGATED
+from wasmine.compiler.templates.expand import HOLE_CONSTANT, HOLE_OPERAND, HOLE_TAKEN, HOLE_TRAP, Hole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +34,7 @@ OPCODE_REGISTER: Final = 5  # no ModRM, register in the opcode
 JUMP: Final = 6  # the opcode is the condition, 0x10 for none
 
 NONE: Final = 255
-"""No register, no hole, no target."""
+"""No register, no hole, no target (see `architecture` for targets)."""
 
 OPERAND: Final = 16
 """Register fields below this are registers; field 16 + n is operand n."""
@@ -48,10 +43,6 @@ OPERAND: Final = 16
 NEGATED: Final = 8  # 8 + n: an immediate byte that holds minus the value
 POOL_OPERAND: Final = 16  # 16 + n: the pooled constant that is operand n
 POOL_CONSTANT: Final = 32  # a constant of the library, its number is the displacement
-
-# `Instruction.target`: below this an instruction of the template (or its end), else the number of a trap, or TAKEN.
-TRAP: Final = 192
-TAKEN: Final = 254
 
 
 class Instruction(NamedTuple):
