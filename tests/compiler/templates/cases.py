@@ -6,7 +6,7 @@ import random
 import struct
 from typing import TYPE_CHECKING
 
-from wasmine.compiler.templates.library import accepts_immediate
+from wasmine.compiler.templates.amd64.filling import accepts_immediate
 
 if TYPE_CHECKING:
     from wasmine.compiler.semantics import Meaning

@@ -8,19 +8,16 @@ from dataclasses import dataclass, field
 from struct import Struct
 from typing import TYPE_CHECKING
 
-from wasmine.compiler.templates.expand import (
+from wasmine.compiler.templates.amd64.filling import (
     HOLE_8,
     HOLE_16,
     HOLE_32,
     HOLE_64,
-    HOLE_CONSTANT,
     HOLE_NEGATED,
-    HOLE_OPERAND,
-    HOLE_TAKEN,
-    HOLE_TRAP,
     SMALL_MAX,
     SMALL_MIN,
 )
+from wasmine.compiler.templates.expand import HOLE_CONSTANT, HOLE_OPERAND, HOLE_TAKEN, HOLE_TRAP
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from wasmine.compiler.templates.decode import decode
-from wasmine.compiler.templates.encode import DIRECT, JUMP, LOCK, MEMORY, NONE, RELATIVE, VEX, encode
+from wasmine.compiler.templates.amd64.decode import decode
+from wasmine.compiler.templates.amd64.encode import DIRECT, JUMP, LOCK, MEMORY, NONE, RELATIVE, VEX, encode
 
 
 def test_registers_of_all_extensions_are_found() -> None:

@@ -14,6 +14,7 @@ from execution import CONTEXT, FRAME, MEMORY, NEXT, POINTED, TAKEN, TRAP, Case, 
 from reference import WIDTH, agrees, evaluate
 
 from wasmine.compiler.semantics import Meaning, meanings
+from wasmine.compiler.templates.amd64.lifting import Amd64
 from wasmine.compiler.templates.expand import MEMORY_BASE, MEMORY_LENGTH, OFFSET
 from wasmine.compiler.templates.forms import ACCESSES, TRAPS, Shape, shapes
 from wasmine.errors import TrapKind
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 MEANINGS = meanings()
 FAMILIES: dict[str, list[Shape]] = {}
-for _shape in shapes(MEANINGS):
+for _shape in shapes(MEANINGS, Amd64()):
     _family = _shape.name.partition(".")[0]
     FAMILIES.setdefault(f"{_family} memory" if _shape.access else _family, []).append(_shape)
 

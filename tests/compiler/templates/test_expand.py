@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 from cases import GENERAL, VECTOR
 
-from wasmine.compiler.templates.encode import assemble
-from wasmine.compiler.templates.expand import Field, Hole, Variant, expand
-from wasmine.compiler.templates.prepare import shrinkable
+from wasmine.compiler.templates.amd64.encode import assemble
+from wasmine.compiler.templates.amd64.filling import expand
+from wasmine.compiler.templates.amd64.prepare import shrinkable
+from wasmine.compiler.templates.expand import Field, Hole, Variant
 
 if TYPE_CHECKING:
+    from wasmine.compiler.templates.architecture import Template
     from wasmine.compiler.templates.library import TemplateLibrary
-    from wasmine.compiler.templates.lift import Template
 
 
 def variant(code: str, *fields: Field, prefixes: tuple[int, ...] = (), holes: tuple[Hole, ...] = ()) -> Variant:

@@ -5,34 +5,33 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
 
 from wasmine.compiler.semantics import meanings
 from wasmine.compiler.templates import library
-from wasmine.compiler.templates.encode import VEX
+from wasmine.compiler.templates.amd64.encode import VEX
+from wasmine.compiler.templates.amd64.filling import accepts_immediate
+from wasmine.compiler.templates.amd64.lifting import Amd64
+from wasmine.compiler.templates.amd64.prepare import prepare
+from wasmine.compiler.templates.architecture import Template
+from wasmine.compiler.templates.arm64.lifting import Arm64
 from wasmine.compiler.templates.forms import shapes
-from wasmine.compiler.templates.library import TemplateLibrary, accepts_immediate, pack, packed
-from wasmine.compiler.templates.lift import Template
-from wasmine.compiler.templates.prepare import prepare
+from wasmine.compiler.templates.library import TemplateLibrary, pack, packed
 from wasmine.compiler.templates.show import show
 
-if TYPE_CHECKING:
-    pass
-
-
-Lifted = dict[str, tuple[list[Template], list[bytes]]]
+Lifted = dict[str, tuple[list[Template[Any]], list[bytes]]]
 
 
 def test_what_is_packed_is_found_again(lifted: Lifted) -> None:
     templates = [(template, prepare(template)) for template in lifted["amd64"][0][::97]]
-    again = TemplateLibrary(pack(templates, [b"12345678", b"", b"1234"]))
+    again = TemplateLibrary(pack("amd64", templates, [b"12345678", b"", b"1234"]))
     assert again.keys == [template.key for template, _ in templates]
     assert again.constants == (b"12345678", b"", b"1234")
     for number, (template, prepared) in enumerate(templates):
         assert again.hazards(number) == template.hazards
-        assert tuple(again._unpack(number).values()) == prepared.variants
+        assert tuple(again._variants_of(number).values()) == prepared.variants
 
 
 def test_a_file_of_another_version_is_refused() -> None:
@@ -44,15 +43,16 @@ def test_without_the_file_there_is_no_library() -> None:
     assert library.load("another_processor") is None
 
 
-def test_both_levels_have_every_template(libraries: dict[str, TemplateLibrary]) -> None:
-    keys = [shape.key for shape in shapes(meanings())]
+def test_libraries_have_every_template(libraries: dict[str, TemplateLibrary]) -> None:
+    keys = [shape.key for shape in shapes(meanings(), Amd64())]
     assert libraries["amd64_v3"].keys == libraries["amd64"].keys == keys
+    assert libraries["arm64"].keys == [shape.key for shape in shapes(meanings(), Arm64())]
 
 
 def test_the_same_source_gives_the_same_bytes_in_another_process(stored: dict[str, bytes]) -> None:
     code = (
-        "import sys; from wasmine.compiler.templates.build import LEVELS, build_level\n"
-        "sys.stdout.buffer.write(build_level(LEVELS[1]))"
+        "import sys; from wasmine.compiler.templates.build import ARCHITECTURES, build_level\n"
+        "sys.stdout.buffer.write(build_level(ARCHITECTURES[0], ARCHITECTURES[0].levels[1]))"
     )
     environment = os.environ | {"PYTHONHASHSEED": "12345"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True)

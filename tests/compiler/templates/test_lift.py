@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from wasmine.compiler.semantics import meanings
-from wasmine.compiler.templates.encode import JUMP, TAKEN, TRAP
-from wasmine.compiler.templates.forms import IMMEDIATES, Shape, magic
-from wasmine.compiler.templates.lift import LiftError, Template, lift
+from wasmine.compiler.templates.amd64.encode import JUMP, TAKEN, TRAP
+from wasmine.compiler.templates.amd64.lifting import Amd64
+from wasmine.compiler.templates.architecture import LiftError, Template
+from wasmine.compiler.templates.forms import Shape
+from wasmine.compiler.templates.lift import lift
 from wasmine.compiler.templates.object import Function, Relocation
 
 JUMP_TO_NEXT = b"\xe9\0\0\0\0"
 PLT = 4
+AMD64 = Amd64()
+IMMEDIATES = AMD64.numbers.immediates
 
 
-def lifted(shape: Shape, *variants: bytes, relocations: tuple[Relocation, ...] = ()) -> Template:
+def lifted(shape: Shape, *variants: bytes, relocations: tuple[Relocation, ...] = ()) -> Template[Any]:
     """The template from machine code that goes on with a jump to what comes next."""
     functions = []
     for code in variants:
         end = Relocation(len(code) + 1, PLT, "next", -4)
         functions.append(Function("t", code + JUMP_TO_NEXT, (*relocations, end)))
-    return lift(shape, meanings()[shape.name], functions, lambda symbol: int(symbol[-1]))
+    return lift(AMD64, shape, meanings()[shape.name], functions, lambda symbol: int(symbol[-1]))
 
 
 def constant(number: int) -> bytes:
@@ -74,7 +79,11 @@ def test_a_jump_to_a_trap_keeps_the_trap_s_number() -> None:
         (Shape("i32.add", "RC", "A"), [bytes.fromhex("41 83 c7 05"), bytes.fromhex("41 83 c7 06")], "no hole"),
         (Shape("i32.add", "RC", "A"), [ADD, bytes.fromhex("45 29 c7")], "differ in more than numbers"),
         (Shape("i32.add", "RC", "A"), [ADD, ADD + ADD], "differ in length"),
-        (Shape("i32.add", "RS", "A"), [b"\x45\x03\xbe" + constant(magic(1, v)) for v in (0, 1)], ""),
+        (
+            Shape("i32.add", "RS", "A"),
+            [b"\x45\x03\xbe" + constant(AMD64.numbers.displacement(1)[v]) for v in (0, 1)],
+            "",
+        ),
         (Shape("i32.add", "RK", "A"), [ADD], "pooled"),
     ],
 )
@@ -89,7 +98,7 @@ def test_code_that_is_not_understood_is_refused(shape: Shape, variants: list[byt
 def test_a_relocation_of_an_unknown_kind_is_refused() -> None:
     function = Function("t", ADD + JUMP_TO_NEXT, (Relocation(4, 1, "next", -4),))
     with pytest.raises(LiftError, match="relocation type 1"):
-        lift(Shape("i32.add", "RR", "A"), meanings()["i32.add"], [function], lambda _: 0)
+        lift(AMD64, Shape("i32.add", "RR", "A"), meanings()["i32.add"], [function], lambda _: 0)
     unknown = replace(function, relocations=(Relocation(4, PLT, "memcpy", -4),))
     with pytest.raises(LiftError, match="a jump to memcpy"):
-        lift(Shape("i32.add", "RR", "A"), meanings()["i32.add"], [unknown], lambda _: 0)
+        lift(AMD64, Shape("i32.add", "RR", "A"), meanings()["i32.add"], [unknown], lambda _: 0)

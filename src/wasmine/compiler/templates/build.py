@@ -114,9 +114,7 @@ def _lift_all(
             if zero_variants:
                 variants = [compiled.functions[f"t{number}_{variant}z"] for variant in zero_variants]
                 zero = lift(architecture, shape, known[shape.name], variants, constant, at_zero=True)
-                template = replace(
-                    template, at_zero=zero.instructions, hazards=template.hazards | zero.hazards
-                )
+                template = replace(template, at_zero=zero.instructions, hazards=template.hazards | zero.hazards)
             templates.append(template)
         except (LiftError, ValueError) as error:
             failures.append(f"{shape.key}: {error}\n    {variants[0].code.hex()}")

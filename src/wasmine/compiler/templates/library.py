@@ -39,7 +39,8 @@ class TemplateLibrary:
 
     `numbers[key]` is a template's number, `code(number, ...)` its code with registers filled in. A template is unpacked
     when it is first used; what was filled in is kept in `codes`, for whoever cannot afford a call:
-    `codes[packed(number, ...)]` never fails either.
+    `codes[packed(number, ...)]` never fails either. `small`, `fill` and `accepts_immediate` know what values the holes of
+    this architecture take.
     """
 
     def __init__(self, data: bytes) -> None:
@@ -48,9 +49,7 @@ class TemplateLibrary:
         if not names:
             raise ValueError("not a template library of this version: build it again")
         self.architecture = names[0]
-        self._filling: Filling = importlib.import_module(f"{__package__}.{names[0]}.filling")  # type: ignore[assignment]
-        self.fill = self._filling.fill
-        self.accepts_immediate = self._filling.accepts_immediate
+        self._filling: Filling = importlib.import_module(f"{__package__}.{names[0]}.filling")
         self._data = data
         at = end
         length, count, constants = _COUNTS.unpack_from(data, at)
@@ -88,7 +87,16 @@ class TemplateLibrary:
 
         Bit n says that value n fits wherever the template's shortest code has it. Bit 7 says that the static offset is 0.
         """
-        return self._filling.small(self._variants_of(number)[0], values) & self._templates[number][2]
+        shrinkable: int = self._templates[number][2]
+        return self._filling.small(self._variants_of(number)[0], values) & shrinkable
+
+    def fill(self, code: bytearray, hole: Hole, value: int) -> None:
+        """Puts a value into a hole of a template's code; not for the distances of branches, traps and constants."""
+        self._filling.fill(code, hole, value)
+
+    def accepts_immediate(self, name: str, value: int) -> bool:
+        """Whether an integer instruction's second operand may be this constant, as kind `C`."""
+        return self._filling.accepts_immediate(name, value)
 
     def expanded(self, number: int, registers: Sequence[int], small: int) -> Code:
         """The same as `code`, made anew, registers of operand 0 first."""
@@ -141,9 +149,7 @@ def load(level: str) -> TemplateLibrary | None:
 # its bytes; the variants. A wheel compresses all this.
 
 
-def pack(
-    architecture: str, templates: Sequence[tuple[Template[Any], Prepared]], constants: Sequence[bytes]
-) -> bytes:
+def pack(architecture: str, templates: Sequence[tuple[Template[Any], Prepared]], constants: Sequence[bytes]) -> bytes:
     """A library as it is stored."""
     keys = "\n".join(template.key for template, _ in templates).encode()
     stored = b"".join(bytes((len(constant),)) + constant for constant in constants)

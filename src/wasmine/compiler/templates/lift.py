@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from wasmine.compiler.templates.forms import Shape
     from wasmine.compiler.templates.object import Function
 
+
 def lift(
     architecture: Architecture[Instruction],
     shape: Shape,
@@ -143,7 +144,10 @@ def _link(architecture: Architecture[Instruction], nodes: list[Node[Instruction]
 
 
 def _open_holes(
-    architecture: Architecture[Instruction], values: dict[int, tuple[int, int]], first: list[Node[Instruction]], second: list[Node[Instruction]]
+    architecture: Architecture[Instruction],
+    values: dict[int, tuple[int, int]],
+    first: list[Node[Instruction]],
+    second: list[Node[Instruction]],
 ) -> list[Node[Instruction]]:
     """The nodes of the first variant, with a hole wherever the second has another number."""
     if len(first) != len(second):
@@ -166,7 +170,11 @@ def _open_holes(
 
 
 def _census(
-    architecture: Architecture[Instruction], shape: Shape, meaning: Meaning, values: set[int], nodes: list[Node[Instruction]]
+    architecture: Architecture[Instruction],
+    shape: Shape,
+    meaning: Meaning,
+    values: set[int],
+    nodes: list[Node[Instruction]],
 ) -> None:
     """Every operand must have its fields and holes, and nothing else may have any."""
     found: dict[int, int] = {}

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from wasmine.compiler.templates.architecture import TAKEN, TRAP
 from wasmine.compiler.templates.amd64.filling import HOLE_NEGATED
+from wasmine.compiler.templates.architecture import TAKEN, TRAP
 from wasmine.compiler.templates.expand import HOLE_CONSTANT, HOLE_OPERAND, HOLE_TAKEN, HOLE_TRAP, Hole
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wasmine.compiler.templates.amd64.encode import MEMORY, NONE, OPERAND, Instruction, assemble
-from wasmine.compiler.templates.expand import OFFSET, Field, Variant
 from wasmine.compiler.templates.amd64.filling import subsets
 from wasmine.compiler.templates.architecture import Prepared
+from wasmine.compiler.templates.expand import OFFSET, Field, Variant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -167,7 +167,7 @@ class Row(NamedTuple):
 
 
 class Decoded(NamedTuple):
-    """An instruction: its row, and the registers that it names, each with its number. The zero register is not among them."""
+    """An instruction: its row, and the registers that it names, each with its number; not the zero register."""
 
     row: Row
     registers: tuple[tuple[Register, int], ...]

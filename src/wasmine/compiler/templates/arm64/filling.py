@@ -4,8 +4,8 @@ Every instruction is a word, with the registers' numbers in fields of five bits:
 code, which has 0 everywhere, plus a multiple of a mask for each operand. The compiler's registers are numbered from 0 to
 15; `GENERAL` says which these are.
 
-A template's code is stored with the short form of everything. Where a value does not fit, the instruction is replaced by one
-that takes the number from x17, behind two that put it there. Where memory is accessed there is a second code, for the
+A template's code is stored with the short form of everything. Where a value does not fit, the instruction is replaced by
+one that takes the number from x17, behind two that put it there. Where memory is accessed there is a second code, for the
 static offset 0.
 """
 

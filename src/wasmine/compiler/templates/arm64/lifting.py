@@ -227,9 +227,7 @@ class _Reader:
             nodes.append(self._node(test, decode(test)))
             word = _BRANCH_IF | (1 if word >> 24 & 1 else 0)
             decoded = decode(word)
-        elif _is_conditional(word):
-            word &= ~(0x7FFFF << 5)
-        elif word & _TEST_MASK in _COMPARE:
+        elif _is_conditional(word) or word & _TEST_MASK in _COMPARE:
             word &= ~(0x7FFFF << 5)
         else:
             word = _BRANCH
