@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from wasmine.wasi import rights
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 LARGEST_OFFSET = (1 << 63) - 1
 
 
-class Descriptor:
+class Descriptor(ABC):
     """The base of all kinds. `rights` and `inheriting` are preview 1's, `flags` its fdflags.
 
     What a kind cannot do fails with BADF, as in wasmtime, or with the errno that POSIX has for it.
@@ -37,9 +38,9 @@ class Descriptor:
         if right & ~self.rights:
             raise WasiError(Errno.NOTCAPABLE)
 
+    @abstractmethod
     def stat(self) -> Stat:
         """What is known of what it refers to."""
-        raise WasiError(Errno.BADF)
 
     def read(self, buffers: list[memoryview]) -> int:
         """Read at the position into buffers, none of them empty; how many bytes, 0 at the end."""
@@ -77,9 +78,9 @@ class Descriptor:
         """Set times, in nanoseconds; None keeps one."""
         raise WasiError(Errno.BADF)
 
+    @abstractmethod
     def set_flags(self, flags: int) -> None:
         """Replace the fdflags."""
-        raise WasiError(Errno.BADF)
 
     def sync(self, *, data_only: bool) -> None:
         """Write to the medium what is held back."""
@@ -99,6 +100,7 @@ class Descriptor:
 
     def close(self) -> None:
         """Let go of what it refers to."""
+        return
 
 
 class OpenFile(Descriptor):

@@ -6,6 +6,7 @@ import errno
 from typing import TYPE_CHECKING
 
 from wasmine.wasi.filesystem.interface import Directory, Entry, File, FileSystem, Open, Stat, fail
+from wasmine.wasi.layout import Filetype
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -46,18 +47,24 @@ class ReadOnlyDirectory(Directory):
         return ReadOnlyDirectory(self._inner.open_directory(name))
 
     def open_file(self, name: str, mode: Open) -> File:
-        if mode & Open.CREATE and not mode & (Open.WRITE | Open.TRUNCATE):
-            # What exists may be opened so; only making it is refused.
-            try:
-                self._inner.stat_at(name)
-            except FileNotFoundError:
-                fail(errno.EROFS, name)
-            if mode & Open.EXCLUSIVE:
-                fail(errno.EEXIST, name)
-            mode &= ~Open.CREATE
         if mode.changes:
-            fail(errno.EROFS, name)
+            self._refuse_changes(name, mode)
         return ReadOnlyFile(self._inner.open_file(name, Open.READ))
+
+    def _refuse_changes(self, name: str, mode: Open) -> None:
+        """Fail as Linux does where it is mounted read-only. What exists may be opened to be created, if not written."""
+        try:
+            filetype = self._inner.stat_at(name).filetype
+        except FileNotFoundError:
+            fail(errno.EROFS if mode & Open.CREATE else errno.ENOENT, name)
+        if mode & Open.CREATE and mode & Open.EXCLUSIVE:
+            fail(errno.EEXIST, name)
+        if filetype is Filetype.DIRECTORY:
+            fail(errno.EISDIR, name)
+        if filetype is Filetype.SYMBOLIC_LINK:
+            fail(errno.ELOOP, name)
+        if mode & (Open.WRITE | Open.TRUNCATE):
+            fail(errno.EROFS, name)
 
     def duplicate(self) -> Directory:
         return ReadOnlyDirectory(self._inner.duplicate())
