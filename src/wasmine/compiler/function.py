@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from wasmine.compiler.machine.glue import NativeTrap
 from wasmine.compiler.machine.layout import Call
 from wasmine.errors import OutOfFuel, Trap, TrapKind
-from wasmine.runtime.deadline import watchdog
 from wasmine.runtime.function import Function
 
 if TYPE_CHECKING:
@@ -43,8 +42,6 @@ class NativeFunction(Function):
             raise Trap(TrapKind.STACK_OVERFLOW)
         top.value = base + self._size
         try:
-            if block.watched and watchdog.thread is None:
-                watchdog.wake()
             view, at = block.view, base - block.values
             convention = self._convention
             convention.write(view, at, args, self.record)

@@ -27,9 +27,6 @@ Result = TypeVar("Result")
 RESEND: Final = 0.002
 """Seconds after which a thread that is still running is told again."""
 
-TICK: Final = 0.01
-"""Seconds between two looks of engines that ask for it."""
-
 LINGER: Final = 1.0
 """Seconds for which the watchdog stays when there is nothing to watch, and the longest that it sleeps."""
 
@@ -115,10 +112,6 @@ class Stopper(Protocol):
 
     def release(self, thread: int) -> None:
         """Take back what `stop` asked for and did not happen. Called by the thread itself."""
-        ...
-
-    def watch(self) -> bool:
-        """Called every `TICK` seconds while it is True, and once when it was woken."""
         ...
 
 
@@ -251,7 +244,7 @@ class Watchdog:
         """Whether nobody came meanwhile."""
         with self._lock:
             self.thread = None
-            if self._wake.empty() and not self._scopes and not any(stopper.watch() for stopper in self.stoppers):
+            if self._wake.empty() and not self._scopes:
                 return True
             self.thread = threading.current_thread()
             return False
@@ -265,9 +258,6 @@ class Watchdog:
                 following = min(following, now + RESEND)
             else:
                 following = min(following, scope.moment)
-        for stopper in self.stoppers:
-            if stopper.watch():
-                following = min(following, now + TICK)
         return following
 
     def _stop(self, scope: Scope) -> None:

@@ -72,8 +72,9 @@ class Glue:
         self._set(Data.CODE_START, self._base + here.DATA + Data.SIZE)
         self._set(Data.CODE_SIZE, self.code.size - here.DATA - Data.SIZE)
         self._set(Data.THREAD_KEY, self.threads.key)
-        self._set(Data.GET_SPECIFIC, libc.function_address("pthread_getspecific"))
         self._set(Data.CONTROL, here.CONTROL)
+        for offset, name in layout.C_FUNCTIONS.items():
+            self._set(offset, libc.function_address(name))
         for offset, name in layout.PYTHON_FUNCTIONS.items():
             self._set(offset, libc.python_function_address(name))
         self._set(Data.PROCESS, os.getpid())

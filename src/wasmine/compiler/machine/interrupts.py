@@ -1,11 +1,12 @@
 """`Interrupts`: machine code that runs is made to look for what Python wants of its thread.
 
 What is wanted stands in the thread's block, and a signal (`layout.KICK`) sends wasm code to the safepoint, which runs
-Python's signal handlers or ends the call. The watchdog of `runtime.deadline` sends it again until the thread has looked;
-so nothing depends on where a thread is when it comes.
+Python's signal handlers, ends the call, or releases the GIL. The ticker, a thread of the blob's, sends it again until the
+thread has looked; so nothing depends on where a thread is when it comes.
 
 That Python's signal handlers run while the main thread is in wasm code needs a handler in front of CPython's, which only
-notes the signal. `signal.signal` takes ours away whenever it is called; the watchdog puts it back while a call is active.
+notes the signal. `signal.signal` takes ours away whenever it is called; while a call is active the ticker sees that, and has
+the main thread put it back.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from wasmine.compiler.machine import libc
-from wasmine.compiler.machine.layout import KICK, Data
+from wasmine.compiler.machine.layout import KICK, START_TICKER, Data
 from wasmine.runtime.deadline import Expired, watchdog
 
 if TYPE_CHECKING:
@@ -23,27 +24,30 @@ if TYPE_CHECKING:
 
     from wasmine.compiler.machine.threads import ThreadBlock
 
-_SIGNALS: Final = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP, KICK})
+_TICKER_STACK: Final = 256 << 10
+"""Bytes of native stack of the ticker."""
 
 
 class Interrupts:
-    """The watchdog's `Stopper` for machine code. `blocks` are those of all threads that ran any."""
+    """The watchdog's `Stopper` for machine code; what signal handlers and the ticker need."""
 
     def __init__(self, symbols: Mapping[str, int], set_data: Callable[[int, int], None]) -> None:
         self._kick = symbols["kick"]
-        self._python_signal = symbols["python_signal"]
         self._set_data = set_data
         self._python_handler = 0
         self._blocks: list[ThreadBlock] = []
         self._main: ThreadBlock | None = None
         self._largest = 0
         set_data(Data.EXPIRED, id(Expired))
+        set_data(Data.TICKER_ATTRIBUTES, libc.detached_thread(_TICKER_STACK))
         watchdog.stoppers.append(self)
 
     def attached(self, block: ThreadBlock) -> None:
         """The calling thread has a block from now on."""
         if block not in self._blocks:
+            block.follow(self._blocks[-1] if self._blocks else None)
             self._blocks.append(block)
+            self._set_data(Data.BLOCKS, block.address)
         if block.watched:
             self._main = block
             self._set_data(Data.MAIN_THREAD, block.address)
@@ -53,15 +57,16 @@ class Interrupts:
     def forked(self) -> None:
         """This is a new process, with one thread: its main thread now."""
         here = threading.get_ident()
+        self._set_data(Data.TICKER, 0)
         for block in self._blocks:
             block.watched = block.thread == here
-            if not block.watched:
-                block.thread = 0
+            block.signals.value |= START_TICKER
+            if block.watched:
+                block.task.value = threading.get_native_id()
+            else:
                 block.give_up()
         self._main = next((block for block in self._blocks if block.watched), None)
         self._set_data(Data.MAIN_THREAD, self._main.address if self._main is not None else 0)
-        if self.watch():
-            watchdog.wake()
 
     def frame_of(self, size: int) -> None:
         """There is a function whose frame in the value stack has this size."""
@@ -83,17 +88,6 @@ class Interrupts:
         for block in self._blocks:
             if block.thread == thread:
                 block.stop.value = 0
-
-    def watch(self) -> bool:
-        """See to the signals of Python while the main thread is in a call of wasm."""
-        block = self._main
-        if block is None or block.top.value == block.values:
-            return False
-        if self._hook():
-            block.signals.value = 1  # one may have come before
-        if block.signals.value:
-            self._send(block)
-        return True
 
     # ------------------------------------------------------------------------------------------------ signals
 
@@ -121,18 +115,6 @@ class Interrupts:
         except ValueError:  # this is not the main interpreter: it has no signals to handle
             return
         self._set_data(Data.PYTHON_HANDLER, self._python_handler)
-
-    def _hook(self) -> bool:
-        """Put ours in front of CPython's handler wherever that is; whether there was any."""
-        found = False
-        if self._python_handler:
-            for number in _SIGNALS:
-                if callable(signal.getsignal(number)):
-                    action = libc.signal_action(number)
-                    if action.handler == self._python_handler:
-                        _install(number, action, self._python_signal, action.flags | libc.SA_SIGINFO | libc.SA_ONSTACK)
-                        found = True
-        return found
 
 
 def _install(number: int, action: libc.SignalAction, handler: int, flags: int) -> None:

@@ -59,9 +59,12 @@ class Thread:
     TOP: Final = 80  # where in the value stack the next call from Python may begin
     OWNED: Final = 88  # the VM context that the thread took last, 0 if it has none
     STATE: Final = 96  # the PyThreadState that was saved when the GIL was released
-    SIGNALS: Final = 104  # 4 bytes, not 0: Python may have signals to handle
+    SIGNALS: Final = 104  # 4 bytes, not 0: what the thread is to do at the safepoint (LOOK, RELEASE, ...)
     STOP: Final = 108  # 4 bytes, not 0: the call is to end with Data.EXPIRED
     INSIDE: Final = 112  # 4 bytes, 1 while wasm code runs, 0 while Python does
+    TASK: Final = 116  # 4 bytes: the thread's number for the kernel, 0 if the block is nobody's
+    NEXT: Final = 120  # the next block in the list of all, which begins at Data.BLOCKS
+    TICKED: Final = 128  # 4 bytes, the ticker's: not 0 if the thread was in a call at its last tick, with the GIL kept
     SIZE: Final = 4096
 
 
@@ -158,7 +161,14 @@ class Data:
     LARGEST_FRAME: Final = 744  # the size in bytes of the largest frame that a function has in the value stack
     PROCESSOR_SIZE: Final = 752  # of the area for the processor's vector state, with room for alignment
     PROCESSOR_PARTS: Final = 760  # which parts of it are saved (x86-64: by XSAVE; 0: there is only FXSAVE)
-    CHAINING: Final = 1024  # CHAINS pairs (thread id, stack pointer), by thread id: who is calling an earlier handler
+    TICKER: Final = 1536  # 4 bytes, 1: the ticker runs
+    BLOCKS: Final = 1544  # the thread block that was made last
+    TICKER_ATTRIBUTES: Final = 1552  # address of its pthread_attr_t
+    CREATE_THREAD: Final = 1560  # addresses: see C_FUNCTIONS
+    SIGNAL_ACTION: Final = 1568
+    SIGNAL_MASK: Final = 1576
+    SLEEP: Final = 1584
+    CHAINING: Final = 2048  # CHAINS pairs (thread id, stack pointer), by thread id: who is calling an earlier handler
     CHAINS: Final = 128
     SIZE: Final = 4096
 
@@ -173,6 +183,33 @@ PYTHON_FUNCTIONS: Final = {
     Data.SET_NONE: "PyErr_SetNone",
 }
 """The functions of CPython's stable ABI whose addresses lie in the data page."""
+
+C_FUNCTIONS: Final = {
+    Data.GET_SPECIFIC: "pthread_getspecific",
+    Data.CREATE_THREAD: "pthread_create",
+    Data.SIGNAL_ACTION: "sigaction",
+    Data.SIGNAL_MASK: "pthread_sigmask",
+    Data.SLEEP: "usleep",
+}
+"""The functions of the C library whose addresses lie in the data page."""
+
+LOOK: Final = 1
+"""In Thread.SIGNALS: Python may have signals to handle."""
+
+RELEASE: Final = 2
+"""In Thread.SIGNALS: other threads are to have the GIL."""
+
+START_TICKER: Final = 4
+"""In Thread.SIGNALS: the ticker does not run."""
+
+HOOK: Final = 8
+"""In Thread.SIGNALS: `python_signal` is to be put in front of CPython's handler."""
+
+TICK: Final = 5000
+"""Microseconds between two looks of the ticker."""
+
+LINGER: Final = 200
+"""Ticks without wasm code after which the ticker ends."""
 
 KICK: Final = 23
 """SIGURG: ignored unless somebody wants it, so one that comes too late does no harm."""

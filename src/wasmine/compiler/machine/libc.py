@@ -23,6 +23,7 @@ _MAP_FIXED: Final = 0x10
 _MAP_ANONYMOUS: Final = 0x20 if sys.platform.startswith("linux") else 0x1000
 MAP_NORESERVE: Final = 0x4000 if sys.platform.startswith("linux") else 0
 _MADV_DONTNEED: Final = 4
+_PTHREAD_CREATE_DETACHED: Final = 1
 _FAILED: Final = ctypes.c_void_p(-1).value
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -48,6 +49,9 @@ _pthread_self = _declare("pthread_self", _address)
 _pthread_getattr_np = _declare("pthread_getattr_np", _int, _address, _address)
 _pthread_attr_getstack = _declare("pthread_attr_getstack", _int, _address, _address, _address)
 _pthread_attr_destroy = _declare("pthread_attr_destroy", _int, _address)
+_pthread_attr_init = _declare("pthread_attr_init", _int, _address)
+_pthread_attr_setdetachstate = _declare("pthread_attr_setdetachstate", _int, _address, _int)
+_pthread_attr_setstacksize = _declare("pthread_attr_setstacksize", _int, _address, _size)
 _pthread_key_create = _declare("pthread_key_create", _int, _address, _address)
 _pthread_setspecific = _declare("pthread_setspecific", _int, ctypes.c_uint, _address)
 
@@ -97,6 +101,18 @@ def thread_stack() -> tuple[int, int]:
     _pthread_attr_getstack(attributes, ctypes.byref(low), ctypes.byref(size))
     _pthread_attr_destroy(attributes)
     return low.value, size.value
+
+
+def detached_thread(stack: int) -> int:
+    """The address of attributes for `pthread_create`, of a thread that nobody joins. OSError."""
+    attributes = map_memory(PAGE, PROT_READ | PROT_WRITE)
+    if (
+        _pthread_attr_init(attributes)
+        or _pthread_attr_setdetachstate(attributes, _PTHREAD_CREATE_DETACHED)
+        or _pthread_attr_setstacksize(attributes, stack)
+    ):
+        raise OSError("the attributes of a thread cannot be had")
+    return attributes
 
 
 def new_thread_key() -> int:

@@ -7,7 +7,7 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from wasmine.compiler.machine import libc
-from wasmine.compiler.machine.layout import Context, Thread
+from wasmine.compiler.machine.layout import START_TICKER, Context, Thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,10 +34,10 @@ class ThreadBlock:
 
     `values` is the address of the value stack and `view` its bytes. `top.value` is the address where the next call from
     Python may begin, which must not be higher than `limit`. `thread` is the identifier of its thread, 0 for none,
-    `watched` says that it is the main thread, and `signals`, `stop` and `inside` are the fields of the block.
+    `watched` says that it is the main thread, and `signals`, `stop`, `inside` and `task` are the fields of the block.
     """
 
-    __slots__ = ("address", "inside", "limit", "signals", "stop", "thread", "top", "values", "view", "watched")
+    __slots__ = ("address", "inside", "limit", "signals", "stop", "task", "thread", "top", "values", "view", "watched")
 
     def __init__(self) -> None:
         self.address = libc.map_memory(Thread.SIZE, libc.PROT_READ | libc.PROT_WRITE)
@@ -53,6 +53,7 @@ class ThreadBlock:
         self.watched = False
         self.top = ctypes.c_uint64.from_address(self.address + Thread.TOP)
         self.signals = ctypes.c_uint32.from_address(self.address + Thread.SIGNALS)
+        self.task = ctypes.c_uint32.from_address(self.address + Thread.TASK)
         self.stop = ctypes.c_uint32.from_address(self.address + Thread.STOP)
         self.inside = ctypes.c_uint32.from_address(self.address + Thread.INSIDE)
 
@@ -66,13 +67,20 @@ class ThreadBlock:
         self._set(Thread.STACK_LIMIT, low + size - usable + reserve)
         self._set(Thread.VALUES_LIMIT, self.limit)
         self.top.value = self.values
-        self.inside.value = self.signals.value = self.stop.value = 0
+        self.inside.value = self.stop.value = 0
+        self.signals.value = START_TICKER
         self.thread = threading.get_ident()
+        self.task.value = threading.get_native_id()
         self.watched = threading.current_thread() is threading.main_thread()
         libc.set_thread_specific(key, self.address)
 
+    def follow(self, other: ThreadBlock | None) -> None:
+        """Be the one before `other` in the list of all blocks."""
+        self._set(Thread.NEXT, other.address if other is not None else 0)
+
     def give_up(self) -> None:
         """The thread is gone, in the middle of whatever it did: the instances that it used are nobody's now."""
+        self.thread = self.task.value = self.inside.value = 0
         context = ctypes.c_uint64.from_address(self.address + Thread.OWNED).value
         self._set(Thread.OWNED, 0)
         while context:
@@ -122,7 +130,7 @@ class _Lease:
         self._thread = threading.get_ident()
 
     def __del__(self) -> None:
-        self._block.thread = 0
+        self._block.thread = self._block.task.value = 0
         # The thread itself destroys its locals, usually: what it still does must not use the block any more.
         if threading.get_ident() == self._thread:
             libc.set_thread_specific(self._key, 0)

@@ -19,6 +19,7 @@ from wasmine.compiler.machine.amd64.entry import ENTRY
 from wasmine.compiler.machine.amd64.faults import FAULTS
 from wasmine.compiler.machine.amd64.interrupts import INTERRUPTS
 from wasmine.compiler.machine.amd64.linux import DATA
+from wasmine.compiler.machine.amd64.ticker import TICKER
 
 NAME: Final = "amd64"
 
@@ -46,6 +47,7 @@ blob_start:
 {ENTRY}{CALLS}{BULK}
 {FAULTS}
 {INTERRUPTS}
+{TICKER}
 .globl blob_end
 blob_end:
 """

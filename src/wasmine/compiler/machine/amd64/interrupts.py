@@ -14,6 +14,7 @@ _RETURN: Final = 8 * (len(_REGISTERS) + 1)
 
 INTERRUPTS: Final = f"""\
 # Where wasm code is interrupted, and where it begins and goes on while something is asked for (Thread.SIGNALS, STOP).
+# The GIL may be released or kept (Thread.STATE).
 # It is called with the red zone skipped, and takes it back. Every register is as before when it returns; or the innermost
 # `enter` is left with what Python's signal handlers raised, or with Data.EXPIRED.
 safepoint:
@@ -42,12 +43,33 @@ safepoint_saved:
   lea rax, [r13+{TOP_SLACK}]
   add rax, [r15+{Data.LARGEST_FRAME}]
   mov [r12+{Thread.TOP}], rax
+  # r13d: whether the GIL is to be released when wasm code goes on.
+  xor r13d, r13d
 safepoint_again:
   mov dword ptr [r12+{Thread.INSIDE}], 0
   mov rdi, [r12+{Thread.STATE}]
+  test rdi, rdi
+  jz safepoint_held
+  mov r13d, 1
   call [r15+{Data.RESTORE_THREAD}]
+  mov qword ptr [r12+{Thread.STATE}], 0
+safepoint_held:
   xor r14d, r14d
   xchg [r12+{Thread.SIGNALS}], r14d
+  test r14d, {layout.START_TICKER}
+  jz safepoint_ticking
+  call start_ticker
+  or r13d, eax
+safepoint_ticking:
+  test r14d, {layout.RELEASE}
+  jz safepoint_kept
+  mov r13d, 1
+safepoint_kept:
+  test r14d, {layout.HOOK}
+  jz safepoint_hooked
+  mov edi, 1
+  call hook_signals
+safepoint_hooked:
   xor r14d, r14d
   call [r15+{Data.CHECK_SIGNALS}]
   test eax, eax
@@ -59,14 +81,22 @@ safepoint_again:
 safepoint_raised:
   mov r14d, 1
 safepoint_quiet:
+  test r13d, r13d
+  jz safepoint_on
   call [r15+{Data.SAVE_THREAD}]
   mov [r12+{Thread.STATE}], rax
+safepoint_on:
   mov dword ptr [r12+{Thread.INSIDE}], 1
   test r14d, r14d
   jnz safepoint_leave
   cmp qword ptr [r12+{Thread.SIGNALS}], 0
   jne safepoint_again
   mov [r12+{Thread.TOP}], rbx
+  cmp dword ptr [r15+{Data.TICKER}], 0
+  jne safepoint_restore
+  # There is none, and none could be started: the next call tries again.
+  lock or dword ptr [r12+{Thread.SIGNALS}], {layout.START_TICKER}
+safepoint_restore:
   mov eax, [r15+{Data.PROCESSOR_PARTS}]
   xor edx, edx
   test eax, eax
@@ -96,6 +126,7 @@ safepoint_leave:
 # anything else looks by itself when it comes to wasm code; and the signal is sent again as long as nobody looked.
 .globl kick
 kick:
+kick_here:
   push rbx
   push r12
   push r13
@@ -107,8 +138,9 @@ kick:
   call [rax+{Data.GET_SPECIFIC}]
   test rax, rax
   jz kick_chain
-  cmp qword ptr [rax+{Thread.SIGNALS}], 0
-  je kick_chain
+  mov rcx, [rax+{Thread.SIGNALS}]
+  and rcx, {~layout.START_TICKER}
+  jz kick_chain
   cmp dword ptr [rax+{Thread.INSIDE}], 0
   je kick_done
   lea rdx, [rip+blob_start+{DATA}]
@@ -143,13 +175,14 @@ kick_done:
 # void python_signal(signal, siginfo, ucontext): CPython's handler, which notes the signal; then the main thread is to look.
 .globl python_signal
 python_signal:
+python_signal_here:
   push rbx
   lea rbx, [rip+blob_start+{DATA}]
   call [rbx+{Data.PYTHON_HANDLER}]
   mov rax, [rbx+{Data.MAIN_THREAD}]
   test rax, rax
   jz python_signal_done
-  mov dword ptr [rax+{Thread.SIGNALS}], 1
+  lock or dword ptr [rax+{Thread.SIGNALS}], {layout.LOOK}
   cmp dword ptr [rax+{Thread.INSIDE}], 0
   je python_signal_done
   # The main thread's id is the process's.
