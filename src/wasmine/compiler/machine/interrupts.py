@@ -5,8 +5,8 @@ Python's signal handlers, ends the call, or releases the GIL. The ticker, a thre
 thread has looked; so nothing depends on where a thread is when it comes.
 
 That Python's signal handlers run while the main thread is in wasm code needs a handler in front of CPython's, which only
-notes the signal. `signal.signal` takes ours away whenever it is called; while a call is active the ticker sees that, and has
-the main thread put it back.
+notes the signal. `signal.signal` takes ours away whenever it is called; while wasm code runs the ticker sees that, and
+has the main thread put it back.
 """
 
 from __future__ import annotations

@@ -44,8 +44,8 @@ start_ticker:
 start_ticker_done:
   ret
 
-# int hook_signals(install), r15 being the data page: whether a signal has CPython's handler, and not `python_signal` in front
-# of it; which is put there if `install` is not 0.
+# int hook_signals(install), r15 being the data page: whether a signal has CPython's handler without `python_signal` in
+# front of it; which is put there if `install` is not 0.
 hook_signals:
   push rbx
   push r12
@@ -156,7 +156,7 @@ ticker_block:
   jz ticker_held
   lock or dword ptr [r12+{Thread.SIGNALS}], {layout.HOOK | layout.LOOK}
 ticker_held:
-  # Who has kept the GIL since the last tick is to release it; also if it is Python's turn just now, when it is wasm's again.
+  # Who has kept the GIL since the last tick is to release it; even if Python runs just now, as soon as wasm does.
   cmp qword ptr [r12+{Thread.STATE}], 0
   jne ticker_outside
   mov eax, 1
@@ -187,8 +187,8 @@ ticker_looked:
   jnz ticker_busy
   dec r14d
   jnz ticker_tick
-  # Nobody has been in wasm code for long. First say that there is no ticker, then have everybody start one. Who came to wasm
-  # code before it was told is there at the next tick, or comes again and is told.
+  # Nobody has been in wasm code for long. First say that there is no ticker, then have everybody start one. Who came to
+  # wasm code before it was told is there at the next tick, or comes again and is told.
   mov dword ptr [r15+{Data.TICKER}], 0
   mov r12, [r15+{Data.BLOCKS}]
 ticker_tell:
