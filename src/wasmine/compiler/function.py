@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from wasmine.compiler.machine.glue import NativeTrap
 from wasmine.compiler.machine.layout import Call
 from wasmine.errors import OutOfFuel, Trap, TrapKind
+from wasmine.runtime.deadline import calls_host
 from wasmine.runtime.function import Function
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class NativeFunction(Function):
         # What the call takes of the value stack while it is Python's turn; nested calls begin behind it.
         self._size = max(Call.FRAME + self._convention.frame, Call.SIZE)
 
+    @calls_host
     def invoke(self, *args: Any) -> Any:
         """Call with internal values."""
         block = self._current()

@@ -14,13 +14,13 @@ import sys
 import threading
 import time
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 
 from wasmine.errors import Timeout, UnsupportedFeature
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import FrameType
+    from types import CodeType, FrameType, FunctionType
 
 Result = TypeVar("Result")
 
@@ -35,6 +35,18 @@ _FAR: Final = float("inf")
 
 class Expired(BaseException):
     """The time of a `Scope` is over. It never leaves that one's `run` but to whoever made the scope."""
+
+
+_HOST_CALLERS: Final[set[CodeType]] = set()
+Callee = TypeVar("Callee", bound="Callable[..., Any]")
+
+
+def calls_host(function: Callee) -> Callee:
+    """Marks a function of ours whose own calls of Python functions that are not ours are of the host's code. That may be
+    stopped at any place.
+    """
+    _HOST_CALLERS.add(cast("FunctionType", function).__code__)
+    return function
 
 
 class Scope:
@@ -55,6 +67,7 @@ class Scope:
         self.active = False
         self.lock = threading.Lock()
 
+    @calls_host
     def run(self, function: Callable[..., Result], *arguments: Any) -> Result:
         """`function(*arguments)` on the calling thread; Expired if the scope, or one around it, is over before."""
         _asynchronous()
@@ -279,12 +292,14 @@ _PURE: Final = (
     "wasmine.interpreter.wide",
 )
 
-_HOST: Final = ("wasmine.runtime.host", "wasmine.runtime.deadline")
+
+# A thread that is being started has its starter's identifier at first (CPython 3.11): it would get what is sent.
+_STARTING: Final = threading.Thread.start.__code__
 
 
 def _interruptible(frame: FrameType | None) -> bool:
     """Whether a thread may get an exception where it is: in generated code, or in what a host function runs."""
-    if frame is None:
+    if frame is None or frame.f_code is _STARTING:
         return False
     names = frame.f_globals
     if "__wasm__" in names or str(names.get("__name__")).startswith(_PURE):
@@ -294,8 +309,7 @@ def _interruptible(frame: FrameType | None) -> bool:
     while walked is not None:
         name = str(walked.f_globals.get("__name__"))
         if name.startswith("wasmine."):
-            # The host's code is called from there, and by nothing else of ours: by machine code, and by `Scope.run`.
-            return not inner and name in _HOST
+            return not inner and walked.f_code in _HOST_CALLERS
         inner = False
         walked = walked.f_back
     return False

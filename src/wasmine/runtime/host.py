@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, Union, cast, get_ar
 from wasmine.errors import LinkError, WasmineError
 from wasmine.format.types import EXTERNREF, F32, F64, FUNCREF, I32, I64, V128, FuncType, NumberType, RefType, func_type
 from wasmine.record import record
+from wasmine.runtime.deadline import calls_host
 from wasmine.runtime.function import Function
 from wasmine.runtime.memory import Memory
 from wasmine.runtime.values import signature
@@ -93,6 +94,7 @@ class HostCallable:
     name: str
     wants_caller: bool
 
+    @calls_host
     def call(self, arguments: Sequence[Any], caller: Callable[[], Instance | None]) -> Any:
         """Call with internal arguments; the internal result. `caller` finds the calling instance where it is wanted."""
         convert = signature(self.type)
