@@ -58,6 +58,7 @@ class Event:
     errno: Errno
     type: EventType
     available: int
+    hung_up: bool
 
 
 def clock_subscription(userdata: int, timeout: int, *, clock: int = 1, absolute: bool = False) -> bytes:
@@ -182,8 +183,9 @@ class Guest:
         self.call("poll_oneoff", address, events, len(subscriptions), 0)
         found = []
         for number in range(self.u32()):
-            userdata, errno, type, available, _ = EVENT.unpack_from(self.memory.bytes, events + number * EVENT.size)
-            found.append(Event(userdata, Errno(errno), EventType(type), available))
+            userdata, errno, type, available, flags = EVENT.unpack_from(self.memory.bytes, events + number * EVENT.size)
+            assert flags in (0, 1)
+            found.append(Event(userdata, Errno(errno), EventType(type), available, flags == 1))
         return found
 
     # -------------------------------------------------------------------------------------------------------- paths

@@ -81,8 +81,30 @@ def test_files_are_always_ready() -> None:
     fd = guest.open("a")
     guest.read(fd, 2)
     read, write = guest.poll(fd_subscription(1, fd), fd_subscription(2, fd, EventType.FD_WRITE))
-    assert (read.userdata, read.type, read.available) == (1, EventType.FD_READ, 3)
+    assert (read.userdata, read.type, read.available, read.hung_up) == (1, EventType.FD_READ, 3, False)
     assert (write.userdata, write.type, write.errno) == (2, EventType.FD_WRITE, Errno.SUCCESS)
+    guest.read(fd, 3)
+    (read,) = guest.poll(fd_subscription(1, fd))
+    assert (read.available, read.hung_up) == (0, True)
+
+
+def test_what_cannot_be_read_or_written_is_no_descriptor_for_that() -> None:
+    guest = Guest(mounts={"/": {}})
+    wrong = [(0, EventType.FD_WRITE), (1, EventType.FD_READ), (3, EventType.FD_READ), (3, EventType.FD_WRITE)]
+    events = guest.poll(*(fd_subscription(number, fd, type) for number, (fd, type) in enumerate(wrong)))
+    assert [(event.userdata, event.errno) for event in events] == [(number, Errno.BADF) for number in range(4)]
+
+
+def test_input_hangs_up_at_its_end() -> None:
+    guest = Guest(stdin=b"abc")
+    for left in (3, 2, 0):
+        (event,) = guest.poll(fd_subscription(1, 0))
+        assert (event.available, event.hung_up) == (left, not left)
+        guest.read(0, 1 if left == 3 else 10)
+    (event,) = Guest().poll(fd_subscription(1, 0))
+    assert event.hung_up
+    (event,) = Guest(stdin=lambda count: b"").poll(fd_subscription(1, 0))
+    assert (event.available, event.hung_up) == (1, False)  # nobody knows before it is asked
 
 
 def test_what_is_ready_keeps_clocks_from_waiting() -> None:
@@ -112,11 +134,27 @@ def test_a_pipe_is_ready_when_something_is_in_it() -> None:
 
 def test_a_pipe_whose_writer_is_gone_is_ready() -> None:
     reader, writer = os.pipe()
+    os.write(writer, b"x")
     os.close(writer)
     guest = Guest(stdin=reader)
-    assert len(guest.poll(fd_subscription(2, 0))) == 1
+    (event,) = guest.poll(fd_subscription(2, 0))
+    assert (event.available, event.hung_up) == (1, False)  # first what is left in it
+    assert guest.read(0) == b"x"
+    (event,) = guest.poll(fd_subscription(2, 0))
+    assert (event.available, event.hung_up) == (0, True)
     assert guest.read(0) == b""
     os.close(reader)
+
+
+def test_a_pipe_whose_reader_is_gone_hangs_up() -> None:
+    reader, writer = os.pipe()
+    guest = Guest(stdout=writer)
+    (event,) = guest.poll(fd_subscription(1, 1, EventType.FD_WRITE))
+    assert not event.hung_up
+    os.close(reader)
+    (event,) = guest.poll(fd_subscription(1, 1, EventType.FD_WRITE))
+    assert event.hung_up
+    os.close(writer)
 
 
 def test_a_fake_clock_does_not_wait_for_a_pipe() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -129,6 +130,28 @@ def test_connections_are_polled(guest: Guest, client: socket.socket) -> None:
     client.sendall(b"x")
     events = guest.poll(fd_subscription(1, fd))
     assert [event.userdata for event in events] == [1]
+
+
+def test_a_poll_tells_how_much_came_and_that_no_more_will(guest: Guest, client: socket.socket) -> None:
+    fd = accept(guest)
+    client.sendall(b"hello")
+    (event,) = guest.poll(fd_subscription(1, fd))
+    assert (event.available, event.hung_up) == (5, False)
+    client.close()
+    assert receive(guest, fd, 10) == b"hello"
+    (event,) = guest.poll(fd_subscription(1, fd))
+    assert (event.available, event.hung_up) == (0, True)
+
+
+def test_a_poll_leaves_a_reset_to_be_told_by_reading(guest: Guest, client: socket.socket) -> None:
+    fd = accept(guest)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.close()
+    for _ in range(2):
+        (event,) = guest.poll(fd_subscription(1, fd))
+        assert event.hung_up
+    with fails(Errno.CONNRESET):
+        receive(guest, fd, 10)
 
 
 def test_a_deadline_ends_waiting_for_a_connection_and_for_data(guest: Guest, listener: socket.socket) -> None:

@@ -11,6 +11,7 @@ from wasmine.wasi.errno import Errno, WasiError
 from wasmine.wasi.filesystem.interface import Entry
 from wasmine.wasi.layout import FdFlags, Filetype, Whence
 from wasmine.wasi.rights import Rights
+from wasmine.wasi.waiting import waiting_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -87,16 +88,16 @@ class Descriptor(ABC):
         raise WasiError(Errno.INVAL)
 
     def available(self) -> int:
-        """How many bytes can be read now, as `poll_oneoff` tells; 1 where that is not known."""
+        """How many bytes can be read now, as `poll_oneoff` tells: 0 at the end, 1 where it is not known how many."""
         return 1
 
     def read_fileno(self) -> int | None:
         """What to wait on until there is something to read; None if reading never blocks."""
-        return None
+        raise WasiError(Errno.BADF)
 
     def write_fileno(self) -> int | None:
         """What to wait on until something can be written; None if writing never blocks."""
-        return None
+        raise WasiError(Errno.BADF)
 
     def close(self) -> None:
         """Let go of what it refers to."""
@@ -253,7 +254,10 @@ class OpenFile(Descriptor):
         self.file.sync(data_only=data_only)
 
     def available(self) -> int:
-        return max(self.file.stat().size - self.offset, 0) if self.file.seekable else 1
+        if self.file.seekable:
+            return max(self.file.stat().size - self.offset, 0)
+        fd = self.file.fileno()
+        return 1 if fd is None else waiting_bytes(fd)
 
     def read_fileno(self) -> int | None:
         return self.file.fileno()

@@ -86,6 +86,10 @@ class SubclockFlags(Flags):
     ABSTIME = 1
 
 
+class EventRwFlags(Flags):
+    HANGUP = 1
+
+
 class RiFlags(Flags):
     RECV_PEEK = 1
     RECV_WAITALL = 2

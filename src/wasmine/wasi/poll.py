@@ -14,17 +14,21 @@ from wasmine.wasi.layout import (
     SUBSCRIPTION_CLOCK,
     SUBSCRIPTION_FD,
     ClockId,
+    EventRwFlags,
     EventType,
     SubclockFlags,
 )
 from wasmine.wasi.process import now
 from wasmine.wasi.rights import Rights
+from wasmine.wasi.waiting import NOTHING
 
 if TYPE_CHECKING:
     from struct import Struct
 
+    from wasmine.wasi.descriptors import Descriptor
     from wasmine.wasi.guest_memory import GuestMemory
     from wasmine.wasi.system import WASI
+    from wasmine.wasi.waiting import Ready
 
 # Each costs the host about a microsecond. Far more than a guest can have descriptors.
 MOST_SUBSCRIPTIONS = 1 << 16
@@ -43,18 +47,21 @@ PREVIEW1 = Layout()
 
 @record(frozen=False)
 class Subscription:
-    """One thing waited for. `due` is the time left for a clock, in nanoseconds; `fileno` what the host can wait on.
+    """One thing waited for, and then what came of it.
 
-    `error` is set, or `ready`, where there is nothing to wait for.
+    `due` is the time left for a clock, in nanoseconds; `fileno` what the host can wait on for `descriptor`. `error` is set,
+    or `ready`, where there is nothing to wait for. `available` and `flags` are those of the event.
     """
 
     userdata: int
     type: int
     due: int | None = None
+    descriptor: Descriptor | None = None
     fileno: int | None = None
     ready: bool = False
-    available: int = 0
     error: Errno = Errno.SUCCESS
+    available: int = 0
+    flags: int = 0
 
 
 def poll_oneoff(
@@ -75,7 +82,9 @@ def poll_oneoff(
     wanted = [_read(system, memory, subscriptions + number * layout.size, layout) for number in range(count)]
     happened = _wait(system, wanted)
     for number, event in enumerate(happened):
-        memory.pack(EVENT, events + number * EVENT.size, event.userdata, event.error, event.type, event.available, 0)
+        memory.pack(
+            EVENT, events + number * EVENT.size, event.userdata, event.error, event.type, event.available, event.flags
+        )
     memory.write_u32(result, len(happened))
 
 
@@ -109,12 +118,10 @@ def _due(system: WASI, clock: int, timeout: int, precision: int, flags: int) -> 
 
 
 def _subscribe(system: WASI, found: Subscription, fd: int) -> None:
-    descriptor = system.descriptors.get(fd)
-    reading = found.type == EventType.FD_READ
+    descriptor = found.descriptor = system.descriptors.get(fd)
     descriptor.require(Rights.POLL_FD_READWRITE)
-    found.fileno = descriptor.read_fileno() if reading else descriptor.write_fileno()
+    found.fileno = descriptor.read_fileno() if found.type == EventType.FD_READ else descriptor.write_fileno()
     found.ready = found.fileno is None
-    found.available = descriptor.available() if reading else 1
 
 
 def _wait(system: WASI, wanted: list[Subscription]) -> list[Subscription]:
@@ -124,25 +131,40 @@ def _wait(system: WASI, wanted: list[Subscription]) -> list[Subscription]:
     delay = 0 if at_once else min(delays, default=None)
     readers = {each.fileno for each in wanted if each.fileno is not None and each.type == EventType.FD_READ}
     writers = {each.fileno for each in wanted if each.fileno is not None and each.type == EventType.FD_WRITE}
-    readable: set[int] = set()
-    writable: set[int] = set()
+    found = NOTHING
     if readers or writers:
         # Where time is fake it stands still while the host is asked.
         patience = delay if system.clock.real else 0 if delay is not None else None
-        readable, writable = system.waiting.wait(readers, writers, None if patience is None else patience / SECOND)
-        if not (readable or writable) and delay and not system.clock.real:
+        found = system.waiting.wait(readers, writers, None if patience is None else patience / SECOND)
+        if not (found.readable or found.writable) and delay and not system.clock.real:
             system.clock.sleep(delay, system.waiting)
     elif delay:
         system.clock.sleep(delay, system.waiting)
     else:
         system.waiting.check()
-    woken = not at_once and not (readable or writable)
-    return [each for each in wanted if _happened(each, readable, writable, delay if woken else 0)]
+    woken = not at_once and not (found.readable or found.writable)
+    happened = [each for each in wanted if _happened(each, found, delay if woken else 0)]
+    for each in happened:
+        if not each.error and each.due is None:
+            _look(each, found)
+    return happened
 
 
-def _happened(each: Subscription, readable: set[int], writable: set[int], passed: int | None) -> bool:
+def _happened(each: Subscription, found: Ready, passed: int | None) -> bool:
     if each.ready or each.error:
         return True
     if each.due is not None:
         return passed is not None and each.due <= passed
-    return each.fileno is not None and each.fileno in (readable if each.type == EventType.FD_READ else writable)
+    return each.fileno in (found.readable if each.type == EventType.FD_READ else found.writable)
+
+
+def _look(each: Subscription, found: Ready) -> None:
+    """Say how much can be read or written, as far as is known, and whether the other end is gone."""
+    assert each.descriptor is not None
+    if each.type == EventType.FD_WRITE:
+        each.available = 1
+        gone = each.fileno in found.broken
+    else:
+        each.available = 0 if each.fileno in found.ended else each.descriptor.available()
+        gone = not each.available
+    each.flags = EventRwFlags.HANGUP if gone else 0

@@ -11,6 +11,7 @@ from wasmine.wasi.errno import Errno, WasiError
 from wasmine.wasi.filesystem.interface import Stat
 from wasmine.wasi.layout import U16, FdFlags, Filetype, RiFlags, SdFlags, Whence
 from wasmine.wasi.rights import Rights
+from wasmine.wasi.waiting import waiting_bytes
 
 if TYPE_CHECKING:
     import socket
@@ -110,6 +111,9 @@ class Connection(SocketDescriptor):
                 if not flags & RiFlags.RECV_WAITALL or not count or peek:
                     return total
         return total
+
+    def available(self) -> int:
+        return waiting_bytes(self.socket.fileno())
 
     def write(self, buffers: list[memoryview]) -> int:
         self.require(Rights.FD_WRITE)

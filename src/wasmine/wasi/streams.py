@@ -21,6 +21,7 @@ from wasmine.wasi.errno import Errno, WasiError
 from wasmine.wasi.filesystem.interface import Stat
 from wasmine.wasi.layout import FdFlags, Filetype, Whence
 from wasmine.wasi.rights import Rights
+from wasmine.wasi.waiting import waiting_bytes
 
 if TYPE_CHECKING:
     from wasmine.wasi.waiting import Waiting
@@ -34,11 +35,16 @@ _LARGEST_READ = 1 << 20  # a guest may offer gigabytes of room: what a Python fi
 
 
 class Source(Protocol):
-    """Where input comes from. `terminal`: a person sits there. `fileno`: what to wait for, None if nothing."""
+    """Where input comes from. `terminal`: a person sits there. `fileno`: what to wait for, None if nothing.
+
+    `available` is how many bytes there are: 0 at the end, 1 where it is not known how many.
+    """
 
     terminal: bool
 
     def fileno(self) -> int | None: ...
+
+    def available(self) -> int: ...
 
     def read(self, count: int) -> bytes: ...
 
@@ -98,6 +104,9 @@ class InputStream(Stream):
         data = self._source.read(min(len(buffer), _LARGEST_READ))
         buffer[: len(data)] = data
         return len(data)
+
+    def available(self) -> int:
+        return self._source.available()
 
     def read_fileno(self) -> int | None:
         return self._source.fileno()
@@ -177,6 +186,9 @@ class _Descriptor:
     def fileno(self) -> int | None:
         return self._fd if self._pollable else None
 
+    def available(self) -> int:
+        return waiting_bytes(self._fd) if self._waits else 1
+
     def read(self, count: int) -> bytes:
         return os.read(self._fd, count)
 
@@ -194,6 +206,9 @@ class _Nothing:
     def fileno(self) -> int | None:
         return None
 
+    def available(self) -> int:
+        return 0
+
     def read(self, count: int) -> bytes:
         return b""
 
@@ -205,6 +220,9 @@ class _BytesSource(_Nothing):
     def __init__(self, data: bytes) -> None:
         self._data = data
         self._position = 0
+
+    def available(self) -> int:
+        return len(self._data) - self._position
 
     def read(self, count: int) -> bytes:
         piece = self._data[self._position : self._position + count]
@@ -218,6 +236,9 @@ class _FunctionSource(_Nothing):
     def __init__(self, function: Callable[[int], bytes | str]) -> None:
         self._function = function
         self._kept = b""
+
+    def available(self) -> int:
+        return len(self._kept) or 1
 
     def read(self, count: int) -> bytes:
         data = self._kept

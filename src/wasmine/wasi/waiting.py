@@ -6,8 +6,9 @@ So a deadline ends a guest that waits as well as one that computes, and Ctrl-C r
 from __future__ import annotations
 
 import select
+import sys
 import time
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from wasmine.errors import Timeout
 from wasmine.runtime import deadline
@@ -19,6 +20,21 @@ Result = TypeVar("Result")
 
 # Seconds. Where somebody may move the deadline or ask to stop meanwhile, waiting wakes up this often to look.
 SLICE = 0.05
+
+
+class Ready(NamedTuple):
+    """Descriptors of the host: those that can be read or written, and of these, those whose other end is gone.
+
+    `ended` have nothing left to read, `broken` take nothing any more; known only where there is poll(2).
+    """
+
+    readable: set[int]
+    writable: set[int]
+    ended: set[int]
+    broken: set[int]
+
+
+NOTHING: Final = Ready(set(), set(), set(), set())
 
 
 class Waiting:
@@ -59,19 +75,17 @@ class Waiting:
             # A slice is never more than an hour: the operating system refuses to sleep for centuries.
             time.sleep(min(self._slice(end) or 0.0, 3600.0))
 
-    def wait(
-        self, readers: Collection[int], writers: Collection[int] = (), seconds: float | None = None
-    ) -> tuple[set[int], set[int]]:
+    def wait(self, readers: Collection[int], writers: Collection[int] = (), seconds: float | None = None) -> Ready:
         """Wait until one of the host's descriptors can be read or written; those that can.
 
-        Both sets are empty if `seconds` went by. Descriptors that are no longer valid count as ready: using them tells
+        All sets are empty if `seconds` went by. Descriptors that are no longer valid count as ready: using them tells
         what is wrong.
         """
         end = None if seconds is None else time.monotonic() + seconds
         while True:
             self.check()
             ready = _ready(readers, writers, self._slice(end))
-            if ready[0] or ready[1] or (end is not None and time.monotonic() >= end):
+            if ready.readable or ready.writable or (end is not None and time.monotonic() >= end):
                 return ready
 
     def until_done(self, action: Callable[[], Result], fd: int, *, writing: bool) -> Result:
@@ -83,14 +97,26 @@ class Waiting:
                 self.wait(() if writing else (fd,), (fd,) if writing else ())
 
 
-def _ready(readers: Collection[int], writers: Collection[int], seconds: float | None) -> tuple[set[int], set[int]]:
+def waiting_bytes(fd: int) -> int:
+    """How many bytes can be read from a pipe, socket or terminal of the host; 1 where it does not tell."""
+    try:
+        import fcntl  # neither is there on Windows
+        import termios
+
+        count = fcntl.ioctl(fd, termios.FIONREAD, bytes(4))
+    except (ImportError, OSError):
+        return 1
+    return int.from_bytes(count, sys.byteorder)
+
+
+def _ready(readers: Collection[int], writers: Collection[int], seconds: float | None) -> Ready:
     if hasattr(select, "poll"):
         return _poll(readers, writers, seconds)
     readable, writable, _ = select.select(readers, writers, (), seconds)
-    return set(readable), set(writable)
+    return Ready(set(readable), set(writable), set(), set())
 
 
-def _poll(readers: Iterable[int], writers: Iterable[int], seconds: float | None) -> tuple[set[int], set[int]]:
+def _poll(readers: Iterable[int], writers: Iterable[int], seconds: float | None) -> Ready:
     """With poll(2): it has no limit on descriptor numbers, unlike select(2)."""
     poll = select.poll()
     wanted: dict[int, int] = {}
@@ -100,12 +126,16 @@ def _poll(readers: Iterable[int], writers: Iterable[int], seconds: float | None)
         wanted[fd] = wanted.get(fd, 0) | select.POLLOUT
     for fd, events in wanted.items():
         poll.register(fd, events)
-    troubles = select.POLLERR | select.POLLHUP | select.POLLNVAL
-    readable, writable = set(), set()
+    gone = select.POLLERR | select.POLLHUP
+    found = Ready(set(), set(), set(), set())
     # Milliseconds, rounded up: waking too early would make the caller spin.
     for fd, events in poll.poll(None if seconds is None else min(int(seconds * 1000) + 1, 3_600_000)):
-        if events & (select.POLLIN | troubles) and wanted[fd] & select.POLLIN:
-            readable.add(fd)
-        if events & (select.POLLOUT | troubles) and wanted[fd] & select.POLLOUT:
-            writable.add(fd)
-    return readable, writable
+        if events & (select.POLLIN | gone | select.POLLNVAL) and wanted[fd] & select.POLLIN:
+            found.readable.add(fd)
+            if events & select.POLLHUP and not events & select.POLLIN:
+                found.ended.add(fd)
+        if events & (select.POLLOUT | gone | select.POLLNVAL) and wanted[fd] & select.POLLOUT:
+            found.writable.add(fd)
+            if events & gone:
+                found.broken.add(fd)
+    return found

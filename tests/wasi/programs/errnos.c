@@ -705,6 +705,8 @@ static void polls(void) {
   EXPECT(INVAL, _poll_oneoff_event(CLOCK(.flags = 2)));
   EXPECT(BADF, _poll_oneoff_event(FD(1, NONE)));
   EXPECT(BADF, _poll_oneoff_event(FD(2, NONE)));
+  EXPECT(BADF, _poll_oneoff_event(FD(1, ROOT)));
+  EXPECT(BADF, _poll_oneoff_event(FD(2, ROOT)));
   i fd = file("file", READ);
   EXPECT(NOTCAPABLE, _poll_oneoff_event(FD(1, fd)));
   EXPECT(NOTCAPABLE, _poll_oneoff_event(FD(2, fd)));
