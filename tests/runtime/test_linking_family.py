@@ -64,9 +64,7 @@ def test_imported_functions_in_a_table_whose_provider_has_imports_of_its_own(ins
     assert trap_kind(main.exports.hole, 3) is TrapKind.UNINITIALIZED_ELEMENT
 
 
-def test_a_mismatch_says_both_types() -> None:
-    # Of the engines only the interpreter says the types; the others give the kind.
-    runtime = wasmine.Runtime("interpreter")
+def test_a_mismatch_says_both_types(runtime: wasmine.Runtime) -> None:
     provider = runtime.instantiate(PROVIDER, {"leaf": runtime.instantiate(LEAF)})
     main = runtime.instantiate(MAIN, {"p": provider})
     with pytest.raises(wasmine.Trap, match=r"f is of type \[i32\] -> \[i32\], expected \[\] -> \[i32\]"):

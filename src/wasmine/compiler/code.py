@@ -42,6 +42,10 @@ class Service(enum.IntEnum):
     MEMORY_GROW = 1  # delta | memory -> old size or -1
     MEMORY_INIT = 2  # destination, source (i32), count (i32) | data, memory
     DATA_DROP = 3  # | data
+    # Traps for a memory.fill or memory.copy that is out of bounds, by the width of its operands: these | the addresses of
+    # the pair (base, length) of the target, and of that of the source, 0 if there is none.
+    BULK_OUTSIDE_32 = 4
+    BULK_OUTSIDE_64 = 5
     TABLE_GROW = 6  # value, delta | table -> old size or -1
     TABLE_FILL = 7  # index, value, count | table
     TABLE_COPY = 8  # destination, source, count | destination table, source table

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import weakref
+from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from wasmine.compiler.availability import unavailable
@@ -22,17 +23,21 @@ from wasmine.compiler.services import Services
 from wasmine.compiler.support import needs_gc_objects
 from wasmine.compiler.table import NativeTable
 from wasmine.compiler.templates import library
-from wasmine.compiler.unwind import frame_of, walk
+from wasmine.compiler.trapped import fault_of, trap_of
+from wasmine.compiler.unwind import Place, walk
 from wasmine.errors import Frame, OutOfFuel, Trap, TrapKind, UnsupportedFeature, WasmineError
 from wasmine.runtime.engine import Engine
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from wasmine.compiler.machine.glue import Glue, NativeTrap
     from wasmine.compiler.templates.library import TemplateLibrary
     from wasmine.format.types import DefinedType, GlobalType, MemoryType, TableType
     from wasmine.runtime.host import HostCallable
     from wasmine.runtime.instance import Instance
     from wasmine.runtime.module import Module
+    from wasmine.validation.location import Located
 
 MAX_FRAMES: Final = 64
 """How many frames a trap's call stack shows, from the innermost on."""
@@ -153,31 +158,51 @@ class CompilerEngine(Engine):
             meter = self.instances[trap.context].instance.meter
             assert meter is not None
             return OutOfFuel(meter.describe(trap.address), frames)
-        if trap.trap != layout.FAULT:
-            return Trap(layout.trap_kind(trap.trap), "", frames)
+        error = self._fault(trap, frames) if trap.trap == layout.FAULT else self._trap(trap)
+        error.frames = tuple(frames)
+        return error
+
+    def _trap(self, trap: NativeTrap) -> Trap:
+        """An explicit trap."""
+        kind = layout.trap_kind(trap.trap)
+        instruction = self._instruction(trap)
+        if not trap.trap & layout.TOLD or instruction is None:
+            return Trap(kind)
+        return trap_of(kind, trap.address, self.instances[trap.context], instruction)
+
+    def _fault(self, trap: NativeTrap, frames: Sequence[Frame]) -> Trap:
+        """A trap that guard pages found."""
         memory = next((m for m in list(self._memories) if m.base <= trap.address < m.base + m.reserved), None)
         if memory is None:
             raise SystemError(
                 f"wasmine: signal {trap.signal} in compiled code at {trap.pc:#x}, address {trap.address:#x}, which is in "
                 f"no memory of this runtime: a bug of the compiler, please report it ({', '.join(map(str, frames[:1]))})"
             )
-        detail = f"address {trap.address - memory.base:#x} in a memory of {memory.byte_length:#x} bytes"
-        return Trap(TrapKind.MEMORY_OUT_OF_BOUNDS, detail, frames)
+        instruction = self._instruction(trap)
+        if instruction is None:
+            return Trap(TrapKind.MEMORY_OUT_OF_BOUNDS)
+        return fault_of(trap.address - memory.base, memory.byte_length, instruction)
 
     def passed(self, error: Trap | OutOfFuel, trap: NativeTrap) -> None:
         """What Python code or a call nested in it raised left a call: note the wasm functions that it passed."""
         if len(error.frames) < MAX_FRAMES:
             error.frames = (*error.frames, *self._frames(trap))[:MAX_FRAMES]
 
-    def _frames(self, trap: NativeTrap) -> list[Frame]:
+    def _places(self, trap: NativeTrap) -> Iterator[Place]:
         """The wasm call stack of a trap, innermost first."""
+        pc = trap.pc + 1 if trap.trap == layout.FAULT else trap.pc
+        return walk(pc, trap.stack_pointer, trap.context, trap.word, self.glue.symbols)
+
+    def _instruction(self, trap: NativeTrap) -> Located | None:
+        """The instruction that trapped."""
+        place = next(self._places(trap), None)
+        return place.instruction() if place is not None else None
+
+    def _frames(self, trap: NativeTrap) -> list[Frame]:
         found: list[Frame] = []
-        for place in walk(trap.pc, trap.stack_pointer, trap.context, trap.word, self.glue.symbols):
+        for place in islice(self._places(trap), MAX_FRAMES):
             code = self.instances.get(place.context)
-            exact = not found and trap.trap == layout.FAULT
-            found.append(frame_of(place, code.instance.name if code is not None else "", exact=exact))
-            if len(found) == MAX_FRAMES:
-                break
+            found.append(place.frame(code.instance.name if code is not None else ""))
         return found
 
     def _describe(self, context: int) -> str:

@@ -17,6 +17,7 @@ from wasmine.errors import Trap, TrapKind, WasmException
 from wasmine.format.types import EXNREF, I64
 from wasmine.interpreter.atomics import ATOMICS
 from wasmine.interpreter.thrown import Thrown, from_public, to_public
+from wasmine.runtime import traps
 from wasmine.runtime.reference import ExceptionPackage
 
 if TYPE_CHECKING:
@@ -74,6 +75,8 @@ class Services:
             Service.ATOMIC_NOTIFY: self._notify,
             Service.ATOMIC_WAIT32: self._wait32,
             Service.ATOMIC_WAIT64: self._wait64,
+            Service.BULK_OUTSIDE_32: self._outside_32,
+            Service.BULK_OUTSIDE_64: self._outside_64,
             Service.THROW: self._throw,
             Service.THROW_REF: self._throw_ref,
         }
@@ -124,8 +127,21 @@ class Services:
         data = code.instance.data[operands[3]]
         start, count = operands.u32(1), operands.u32(2)
         if start + count > len(data):
-            raise Trap(TrapKind.MEMORY_OUT_OF_BOUNDS)
+            raise traps.data_access(start, count, len(data))
         memory.initialize(operands.index(0, memory.type.address), data[start : start + count])
+
+    def _outside_32(self, code: NativeCode, operands: Operands) -> None:
+        self._outside(operands.u32(0), operands.u32(1), operands.u32(2), operands)
+
+    def _outside_64(self, code: NativeCode, operands: Operands) -> None:
+        self._outside(operands[0], operands[1], operands[2], operands)
+
+    @staticmethod
+    def _outside(target: int, source: int, count: int, operands: Operands) -> None:
+        # A pair is the base and the length of a memory; there is none for the source of memory.fill.
+        for start, pair in ((source, operands[4]), (target, operands[3])):
+            if pair and start + count > (length := _read(pair + 8)):
+                raise traps.memory_access(start, count, length)
 
     def _data_drop(self, code: NativeCode, operands: Operands) -> None:
         code.instance.data[operands[0]] = b""
@@ -161,7 +177,7 @@ class Services:
         address = table.type.address
         start, count = operands.index(0, address), operands.index(2, address)
         if start + count > len(table):
-            raise Trap(TrapKind.TABLE_OUT_OF_BOUNDS)
+            raise traps.table_access(start, count, len(table))
         table.fill_native(start, count, operands[1])
 
     def _table_copy(self, code: NativeCode, operands: Operands) -> None:
@@ -169,8 +185,10 @@ class Services:
         to, of = target.type.address, source.type.address
         end, start = operands.index(0, to), operands.index(1, of)
         count = operands.index(2, to if to is not I64 else of)
-        if start + count > len(source) or end + count > len(target):
-            raise Trap(TrapKind.TABLE_OUT_OF_BOUNDS)
+        if start + count > len(source):
+            raise traps.table_access(start, count, len(source))
+        if end + count > len(target):
+            raise traps.table_access(end, count, len(target))
         ctypes.memmove(target.base + 8 * end, source.base + 8 * start, 8 * count)
 
     def _table_init(self, code: NativeCode, operands: Operands) -> None:
@@ -178,7 +196,7 @@ class Services:
         elements = code.instance.elements[operands[3]]
         start, count = operands.u32(1), operands.u32(2)
         if start + count > len(elements):
-            raise Trap(TrapKind.TABLE_OUT_OF_BOUNDS)
+            raise traps.element_access(start, count, len(elements))
         table.write(operands.index(0, table.type.address), elements[start : start + count])
 
     def _elem_drop(self, code: NativeCode, operands: Operands) -> None:

@@ -16,15 +16,38 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from wasmine.compiler.module import Placed
+    from wasmine.validation.location import Located
 
 
 class Place(NamedTuple):
-    """One frame of a wasm function: the return address (or the place of a trap), its native stack pointer and context."""
+    """One frame of a wasm function: the return address, its native stack pointer and context.
+
+    For a fault, that is the address of the byte behind the first one of the machine instruction.
+    """
 
     pc: int
     stack: int
     context: int
     placed: Placed
+
+    def instruction(self) -> Located | None:
+        """The wasm instruction that the function is at; None if that is not known."""
+        placed = self.placed
+        sites = placed.code.sites
+        i = bisect_right(sites, self.pc - placed.start - 1, key=lambda site: site[0]) - 1
+        return placed.module.instruction(placed.code.index, sites[i][1]) if i >= 0 else None
+
+    def frame(self, instance: str) -> Frame:
+        """The frame as tracebacks show it. `instance` is the instance's name, or "" for that of the module."""
+        placed = self.placed
+        index = placed.code.index
+        found = self.instruction()
+        return Frame(
+            instance or placed.module.module_name,
+            placed.module.function_name(index),
+            index,
+            found.offset if found is not None else None,
+        )
 
 
 def walk(
@@ -52,14 +75,3 @@ def walk(
             context = read(stack) or 0
         here = read(stack + size)
         stack += size + 8
-
-
-def frame_of(place: Place, instance: str, *, exact: bool) -> Frame:
-    """The frame as tracebacks show it. `exact`: the place is an instruction, not what follows a call."""
-    placed = place.placed
-    offset = place.pc - placed.start - (0 if exact else 1)
-    sites = placed.code.sites
-    i = bisect_right(sites, offset, key=lambda site: site[0]) - 1
-    index = placed.code.index
-    where = placed.module.instruction(index, sites[i][1]).offset if i >= 0 else None
-    return Frame(instance or placed.module.module_name, placed.module.function_name(index), index, where)

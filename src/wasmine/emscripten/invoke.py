@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from wasmine.errors import LinkError, Trap, TrapKind, WasmineError
 from wasmine.format.types import F32, F64, I32, I64, FuncType, Kind, func_type
+from wasmine.runtime import traps
 from wasmine.runtime.host import HostCallable
 from wasmine.runtime.table import Table
 
@@ -105,12 +106,12 @@ def _entry(caller: Caller, index: int, expected: DefinedType) -> Function:
     """The function in the table, with the checks and the traps of `call_indirect`."""
     table = _table(caller)
     if index >= len(table):
-        raise Trap(TrapKind.TABLE_OUT_OF_BOUNDS, f"element {index} of a table of {len(table)}")
+        raise traps.table_access(index, 1, len(table))
     entry: Function | None = table[index]
     if entry is None:
         raise Trap(TrapKind.UNINITIALIZED_ELEMENT, f"element {index}")
     if not entry.defined.is_subtype_of(expected):
-        raise Trap(TrapKind.INDIRECT_CALL_TYPE_MISMATCH, f"expected {expected}, found {entry.defined}")
+        raise traps.type_mismatch(entry, expected)
     return entry
 
 

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Final, NoReturn, TypeAlias
 
 from wasmine.errors import Trap, TrapKind
 from wasmine.format.instructions import INSTRUCTIONS, Instruction
+from wasmine.runtime import traps
 from wasmine.runtime.deadline import check
 
 if TYPE_CHECKING:
@@ -133,9 +134,8 @@ _REPLACEMENTS: Final[dict[str, Callable[[int, int], int]]] = {
 def _fault(address: int, size: int, length: int) -> NoReturn:
     """Trap: the access is not aligned, or else not inside."""
     if address % size:
-        raise Trap(TrapKind.UNALIGNED_ATOMIC, f"{size} bytes at {address:#x}")
-    detail = f"{size} bytes at {address:#x} in a memory of {length:#x} bytes"
-    raise Trap(TrapKind.MEMORY_OUT_OF_BOUNDS, detail)
+        raise traps.unaligned_access(address, size)
+    raise traps.memory_access(address, size, length)
 
 
 def _load(alignment: int) -> Atomic:

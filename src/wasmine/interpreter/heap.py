@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 from wasmine.errors import Trap, TrapKind
 from wasmine.format.types import F32, F64, ArrayType, DefinedType, Heap, NumberType, Packed, RefType
 from wasmine.interpreter.bits import f32_from_bits, f64_from_bits
+from wasmine.runtime import traps
 from wasmine.runtime.constant import array_elements
 from wasmine.runtime.function import Function
 from wasmine.runtime.reference import I31, Array, ExceptionPackage, Struct
@@ -87,24 +88,13 @@ def _concrete(target: DefinedType, nullable: bool) -> Predicate:
 # ---------------------------------------------------------------------------------------------------- whole arrays
 
 
-def _bytes_trap(offset: int, length: int, data: bytes) -> NoReturn:
-    detail = f"{length} bytes at {offset:#x} of a data segment of {len(data):#x} bytes"
-    raise Trap(TrapKind.MEMORY_OUT_OF_BOUNDS, detail)
-
-
-def _segment_trap(offset: int, length: int, size: int) -> NoReturn:
-    detail = f"elements {offset} to {offset + length} of an element segment of {size}"
-    raise Trap(TrapKind.TABLE_OUT_OF_BOUNDS, detail)
-
-
 def _range(array: Array | None, index: int, length: int) -> list[Any]:
     """The elements of an array, of which this range is to be used. Traps."""
     if array is None:
         null()
     elements = array.elements
     if index + length > len(elements):
-        detail = f"elements {index} to {index + length} of an array of {len(elements)}"
-        raise Trap(TrapKind.ARRAY_OUT_OF_BOUNDS, detail)
+        raise traps.array_access(index, length, len(elements))
     return elements
 
 
@@ -135,14 +125,14 @@ def array_new_data(type: DefinedType, data: bytes, offset: int, length: int) -> 
     """`array.new_data`."""
     size = length * _element_size(type)
     if offset + size > len(data):
-        _bytes_trap(offset, size, data)
+        raise traps.data_access(offset, size, len(data))
     return Array(type, _decoded(type, data[offset : offset + size]))
 
 
 def array_new_elem(type: DefinedType, segment: list[Any], offset: int, length: int) -> Array:
     """`array.new_elem`."""
     if offset + length > len(segment):
-        _segment_trap(offset, length, len(segment))
+        raise traps.element_access(offset, length, len(segment))
     return Array(type, segment[offset : offset + length])
 
 
@@ -166,7 +156,7 @@ def array_init_data(data: bytes, array: Array | None, index: int, offset: int, l
     assert array is not None
     size = length * _element_size(array.type)
     if offset + size > len(data):
-        _bytes_trap(offset, size, data)
+        raise traps.data_access(offset, size, len(data))
     elements[index : index + length] = _decoded(array.type, data[offset : offset + size])
 
 
@@ -174,29 +164,24 @@ def array_init_elem(segment: list[Any], array: Array | None, index: int, offset:
     """`array.init_elem`."""
     elements = _range(array, index, length)
     if offset + length > len(segment):
-        _segment_trap(offset, length, len(segment))
+        raise traps.element_access(offset, length, len(segment))
     elements[index : index + length] = segment[offset : offset + length]
 
 
 # ---------------------------------------------------------------------------------------------------- tables
 
 
-def _table_trap(index: int, length: int, size: int) -> NoReturn:
-    what = f"element {index}" if length == 1 else f"elements {index} to {index + length}"
-    raise Trap(TrapKind.TABLE_OUT_OF_BOUNDS, f"{what} of a table of {size}")
-
-
 def table_get(elements: list[Any], index: int) -> Any:
     """`table.get`."""
     if index >= len(elements):
-        _table_trap(index, 1, len(elements))
+        raise traps.table_access(index, 1, len(elements))
     return elements[index]
 
 
 def table_set(elements: list[Any], index: int, value: Any) -> None:
     """`table.set`."""
     if index >= len(elements):
-        _table_trap(index, 1, len(elements))
+        raise traps.table_access(index, 1, len(elements))
     elements[index] = value
 
 
@@ -208,25 +193,25 @@ def table_grow(table: Table, value: Any, delta: int) -> int:
 def table_fill(elements: list[Any], index: int, value: Any, length: int) -> None:
     """`table.fill`."""
     if index + length > len(elements):
-        _table_trap(index, length, len(elements))
+        raise traps.table_access(index, length, len(elements))
     elements[index : index + length] = [value] * length
 
 
 def table_copy(to: list[Any], of: list[Any], target: int, source: int, length: int) -> None:
     """`table.copy`; the ranges may overlap."""
     if source + length > len(of):
-        _table_trap(source, length, len(of))
+        raise traps.table_access(source, length, len(of))
     if target + length > len(to):
-        _table_trap(target, length, len(to))
+        raise traps.table_access(target, length, len(to))
     to[target : target + length] = of[source : source + length]
 
 
 def table_init(elements: list[Any], segment: list[Any], target: int, source: int, length: int) -> None:
     """`table.init`."""
     if source + length > len(segment):
-        _segment_trap(source, length, len(segment))
+        raise traps.element_access(source, length, len(segment))
     if target + length > len(elements):
-        _table_trap(target, length, len(elements))
+        raise traps.table_access(target, length, len(elements))
     elements[target : target + length] = segment[source : source + length]
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from math import copysign, inf, sqrt
 from struct import Struct
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final
 
 from wasmine.errors import Trap, TrapKind
 from wasmine.interpreter.bits import SCALAR, f32_from_bits, f32_round, f32_to_bits, f64_div, f64_sqrt
 from wasmine.interpreter.heap import HEAP_HELPERS
 from wasmine.interpreter.tail import Tail
 from wasmine.interpreter.thrown import Thrown, thrown_again
+from wasmine.runtime import traps
 
 if TYPE_CHECKING:
     from wasmine.format.types import DefinedType
@@ -31,28 +32,20 @@ def unreachable() -> Trap:
 def check_type(function: Function, expected: DefinedType) -> None:
     """Traps unless the callee of an indirect call is of the expected type or a subtype."""
     if not function.defined.is_subtype_of(expected):
-        raise Trap(
-            TrapKind.INDIRECT_CALL_TYPE_MISMATCH, f"{function.name} is of type {function.defined}, expected {expected}"
-        )
-
-
-def out_of_bounds(address: int, length: int, size: int) -> NoReturn:
-    """Traps."""
-    what = f"{length} byte{'' if length == 1 else 's'} at {address:#x}"
-    raise Trap(TrapKind.MEMORY_OUT_OF_BOUNDS, f"{what} in a memory of {size:#x} bytes")
+        raise traps.type_mismatch(function, expected)
 
 
 def load_f32(memory: Buffer, address: int) -> float:
     """An f32, wherever it lies and whatever NaN it is."""
     if address + 4 > len(memory):
-        out_of_bounds(address, 4, len(memory))
+        raise traps.memory_access(address, 4, len(memory))
     return f32_from_bits(_load_32(memory, address)[0])
 
 
 def store_f32(memory: Buffer, address: int, value: float) -> None:
     """Store an f32, wherever and whatever NaN it is."""
     if address + 4 > len(memory):
-        out_of_bounds(address, 4, len(memory))
+        raise traps.memory_access(address, 4, len(memory))
     _store_32(memory, address, f32_to_bits(value))
 
 
@@ -62,7 +55,7 @@ _two_64: Final = Struct("<QQ")
 def load_v128(memory: Buffer, address: int) -> int:
     """`v128.load`."""
     if address + 16 > len(memory):
-        out_of_bounds(address, 16, len(memory))
+        raise traps.memory_access(address, 16, len(memory))
     low, high = _two_64.unpack_from(memory, address)
     return low | high << 64  # type: ignore[no-any-return]
 
@@ -70,16 +63,16 @@ def load_v128(memory: Buffer, address: int) -> int:
 def store_v128(memory: Buffer, address: int, value: int) -> None:
     """`v128.store`."""
     if address + 16 > len(memory):
-        out_of_bounds(address, 16, len(memory))
+        raise traps.memory_access(address, 16, len(memory))
     _two_64.pack_into(memory, address, value & 0xFFFF_FFFF_FFFF_FFFF, value >> 64)
 
 
 def memory_copy(to: memoryview, of: memoryview, target: int, source: int, length: int) -> None:
     """`memory.copy`; the ranges may overlap."""
     if source + length > len(of):
-        out_of_bounds(source, length, len(of))
+        raise traps.memory_access(source, length, len(of))
     if target + length > len(to):
-        out_of_bounds(target, length, len(to))
+        raise traps.memory_access(target, length, len(to))
     to[target : target + length] = of[source : source + length]
 
 
@@ -91,7 +84,7 @@ def memory_fill(memory: memoryview, target: int, value: int, length: int) -> Non
     """`memory.fill`."""
     end = target + length
     if end > len(memory):
-        out_of_bounds(target, length, len(memory))
+        raise traps.memory_access(target, length, len(memory))
     piece = bytes((value & 0xFF,)) * min(length, _FILL)
     while end - target > _FILL:
         memory[target : target + _FILL] = piece
@@ -102,11 +95,9 @@ def memory_fill(memory: memoryview, target: int, value: int, length: int) -> Non
 def memory_init(memory: memoryview, data: bytes, target: int, source: int, length: int) -> None:
     """`memory.init`."""
     if source + length > len(data):
-        raise Trap(
-            TrapKind.MEMORY_OUT_OF_BOUNDS, f"{length} bytes at {source:#x} of a data segment of {len(data):#x} bytes"
-        )
+        raise traps.data_access(source, length, len(data))
     if target + length > len(memory):
-        out_of_bounds(target, length, len(memory))
+        raise traps.memory_access(target, length, len(memory))
     memory[target : target + length] = data[source : source + length]
 
 

@@ -6,8 +6,8 @@ from abc import ABC, abstractmethod
 from operator import index as to_index
 from typing import TYPE_CHECKING
 
-from wasmine.errors import Trap, TrapKind
 from wasmine.format.types import I64
+from wasmine.runtime import traps
 
 if TYPE_CHECKING:
     from wasmine.format.types import MemoryType
@@ -104,8 +104,7 @@ class Memory(ABC):
     def initialize(self, address: int, data: bytes | memoryview) -> None:
         """Write a data segment, or the trap "out of bounds memory access" (and nothing written)."""
         if address + len(data) > self.byte_length:
-            detail = f"{len(data)} bytes at {address:#x} in a memory of {self.byte_length:#x} bytes"
-            raise Trap(TrapKind.MEMORY_OUT_OF_BOUNDS, detail)
+            raise traps.memory_access(address, len(data), self.byte_length)
         if data:
             self.view()[address : address + len(data)] = data
 

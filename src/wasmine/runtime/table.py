@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from operator import index as to_index
 from typing import TYPE_CHECKING, Any
 
-from wasmine.errors import Trap, TrapKind
+from wasmine.runtime import traps
 from wasmine.runtime.values import to_internal, to_python
 
 if TYPE_CHECKING:
@@ -55,8 +55,7 @@ class Table(ABC):
     def write(self, index: int, values: Sequence[Any]) -> None:
         """`put`, or the trap "invalid table access" (and nothing written) if the range is out of bounds."""
         if index + len(values) > len(self):
-            detail = f"elements {index} to {index + len(values)} of a table of {len(self)}"
-            raise Trap(TrapKind.TABLE_OUT_OF_BOUNDS, detail)
+            raise traps.table_access(index, len(values), len(self))
         self.put(index, values)
 
     def grow(self, delta: int, init: Any = None) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+from wasmine.compiler.baseline.emitter import Told
 from wasmine.compiler.baseline.state import SLOT, State, letters_of, size_of
 from wasmine.compiler.code import Relocation, RelocationKind
 from wasmine.compiler.machine.layout import Record
@@ -113,7 +114,7 @@ class Calls:
         code = emitter.code
         place = layout.tables[table]
         code += machine.compare(entry[2], machine.CONTEXT, place + 8)
-        emitter.trap_if(machine.NOT_BELOW, TrapKind.TABLE_OUT_OF_BOUNDS, position)
+        emitter.trap_if(machine.NOT_BELOW, TrapKind.TABLE_OUT_OF_BOUNDS, position, Told(entry[2]))
         code += machine.load(machine.RECORD, machine.CONTEXT, place)
         code += machine.load_element(machine.RECORD, entry[2])
         expected = self._state.context.types[type_index]
@@ -124,10 +125,11 @@ class Calls:
         if isinstance(element.heap, DefinedType) and element.heap.is_subtype_of(expected):
             return
         number = layout.types[type_index]
+        found = Told(machine.RECORD)
         code += machine.load(machine.SCRATCH, machine.RECORD, Record.TYPE)
         code += machine.compare(machine.SCRATCH, machine.CONTEXT, number)
         if expected.final:
-            emitter.trap_if(machine.NOT_EQUAL, TrapKind.INDIRECT_CALL_TYPE_MISMATCH, position)
+            emitter.trap_if(machine.NOT_EQUAL, TrapKind.INDIRECT_CALL_TYPE_MISMATCH, position, found)
             return
         field = emitter.jump_if(machine.NOT_EQUAL)
         back = len(code)
@@ -137,10 +139,10 @@ class Calls:
             emitter.land([field])
             code.extend(machine.load(machine.SCRATCH, machine.RECORD, Record.SUPERTYPES))
             code.extend(machine.compare_word(machine.SCRATCH, expected.depth))
-            emitter.trap_if(machine.NOT_ABOVE, TrapKind.INDIRECT_CALL_TYPE_MISMATCH, position)
+            emitter.trap_if(machine.NOT_ABOVE, TrapKind.INDIRECT_CALL_TYPE_MISMATCH, position, found)
             code.extend(machine.load(machine.SCRATCH, machine.SCRATCH, 8 + 8 * expected.depth))
             code.extend(machine.compare(machine.SCRATCH, machine.CONTEXT, number))
-            emitter.trap_if(machine.NOT_EQUAL, TrapKind.INDIRECT_CALL_TYPE_MISMATCH, position)
+            emitter.trap_if(machine.NOT_EQUAL, TrapKind.INDIRECT_CALL_TYPE_MISMATCH, position, found)
             emitter.aim(emitter.jump(), back)
 
         emitter.later(check_supertypes)

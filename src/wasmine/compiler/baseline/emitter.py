@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from wasmine.compiler.code import trap_number
 from wasmine.compiler.machine import architecture
-from wasmine.compiler.templates.expand import HOLE_CONSTANT, HOLE_OPERAND, HOLE_TAKEN, HOLE_TRAP
+from wasmine.compiler.machine.layout import TOLD
+from wasmine.compiler.templates.expand import HOLE_CONSTANT, HOLE_OPERAND, HOLE_TAKEN, HOLE_TRAP, OFFSET
 from wasmine.errors import TrapKind
 
 if TYPE_CHECKING:
@@ -29,13 +30,15 @@ class Form:
     """A template of the library, with what decides how it is emitted.
 
     `number` is its number, and `key` the same where `TemplateLibrary.codes` wants it. `plain`: its code has no holes at
-    all. `special`: it has others than those of one value, whose number `hole` is. `hazards` are the library's.
+    all. `special`: it has others than those of one value, whose number `hole` is. `at_constant`: its first operand is a
+    constant. `hazards` are the library's.
     """
 
-    __slots__ = ("hazards", "hole", "key", "number", "plain", "special")
+    __slots__ = ("at_constant", "hazards", "hole", "key", "number", "plain", "special")
 
-    def __init__(self, library: TemplateLibrary, number: int) -> None:
+    def __init__(self, library: TemplateLibrary, number: int, key: str) -> None:
         self.number = number
+        self.at_constant = key.partition(" ")[2].startswith("C")
         self.key = number << 24
         self.hazards = library.hazards(number)
         found = library.code(number, 11, 15, 8, 9).holes
@@ -43,6 +46,13 @@ class Form:
         self.hole = max(values, default=0)
         self.plain = not found
         self.special = len(values) > 1 or any(hole.kind >= HOLE_TAKEN for hole in found)
+
+
+class Told(NamedTuple):
+    """What a trap is told: the sum of a register, which the code before leaves alone, and a number below 2^31."""
+
+    register: int | None
+    offset: int = 0
 
 
 class _Plain(dict[int, bytes]):
@@ -72,7 +82,7 @@ class Emitter:
         self.sites: list[tuple[int, int]] = []
         self.far = False
         self._pool: dict[bytes, list[tuple[int, int]]] = {}
-        self._traps: dict[tuple[int, int], list[int]] = {}
+        self._traps: dict[tuple[int, int, Told | None], list[int]] = {}
         self._later: list[Callable[[], None]] = []
         self._plain = _Plain(library)
         self._filled: dict[tuple[int, object], bytes] = {}
@@ -99,7 +109,7 @@ class Emitter:
             return self._forms[key]
         except KeyError:
             number = self.library.numbers.get(key)
-            found = self._forms[key] = None if number is None else Form(self.library, number)
+            found = self._forms[key] = None if number is None else Form(self.library, number, key)
             return found
 
     def form(self, key: str) -> Form:
@@ -159,7 +169,7 @@ class Emitter:
         start = len(code)
         code += template
         if self.far and exits:
-            self._go_on(start, exits, value, position, taken)
+            self._go_on(start, exits, value, (position, self._told(form, registers, values)), taken)
             return
         for offset, hole in exits:
             kind = hole.kind
@@ -167,7 +177,8 @@ class Emitter:
                 assert taken is not None
                 taken.append(start + offset)
             elif kind == HOLE_TRAP:
-                self._traps.setdefault((_TRAP_NUMBERS[hole.operand], position), []).append(start + offset)
+                told = self._told(form, registers, values)
+                self._traps.setdefault((_TRAP_NUMBERS[hole.operand], position, told), []).append(start + offset)
             else:
                 self._pool.setdefault(self._constant(hole, value), []).append((start + offset, hole.addend))
 
@@ -179,7 +190,16 @@ class Emitter:
         assert hole.kind == HOLE_CONSTANT
         return self.library.constants[hole.operand]
 
-    def _go_on(self, start: int, exits: Exits, value: Values, position: int, taken: list[int] | None) -> None:
+    @staticmethod
+    def _told(form: Form, registers: int, values: dict[int, int]) -> Told | None:
+        """What traps of a template are told: of an access to memory, the address."""
+        if OFFSET not in values:
+            return None
+        return Told(None if form.at_constant else registers >> 8 & 15, values[OFFSET])
+
+    def _go_on(
+        self, start: int, exits: Exits, value: Values, trap: tuple[int, Told | None], taken: list[int] | None
+    ) -> None:
         """Append the places that a template leads to."""
         code, machine = self.code, self.machine
         over = self.jump()
@@ -192,7 +212,7 @@ class Emitter:
                 continue
             machine.aim(code, start + offset, len(code))
             if hole.kind == HOLE_TRAP:
-                self.trap_numbered(_TRAP_NUMBERS[hole.operand], position)
+                self.trap_numbered(_TRAP_NUMBERS[hole.operand], *trap)
             else:
                 assert taken is not None
                 taken.append(self.jump())
@@ -227,20 +247,29 @@ class Emitter:
         """Make a jump lead to a place."""
         self.machine.aim(self.code, field, target)
 
-    def trap_if(self, condition: int, kind: TrapKind, position: int) -> None:
+    def trap_if(self, condition: int, kind: TrapKind, position: int, told: Told | None = None) -> None:
         """Append a jump to a trap."""
-        self._traps.setdefault((trap_number(kind), position), []).append(self.jump_if(condition))
+        self._traps.setdefault((trap_number(kind), position, told), []).append(self.jump_if(condition))
 
-    def trap_at(self, fields: list[int], kind: TrapKind, position: int) -> None:
+    def trap_at(self, fields: list[int], kind: TrapKind, position: int, told: Told | None = None) -> None:
         """Make jumps lead to a trap."""
-        self._traps.setdefault((trap_number(kind), position), []).extend(fields)
+        self._traps.setdefault((trap_number(kind), position, told), []).extend(fields)
 
     def trap(self, kind: TrapKind, position: int) -> None:
         """Append a trap."""
         self.trap_numbered(trap_number(kind), position)
 
-    def trap_numbered(self, number: int, position: int) -> None:
+    def trap_numbered(self, number: int, position: int, told: Told | None = None) -> None:
         """Append a trap of a number, as in `layout.Call.TRAP`."""
+        machine = self.machine
+        if told is not None:
+            number |= TOLD
+            if told.register is None:
+                self.code += machine.set_index(told.offset)
+            elif told.offset:
+                self.code += machine.address(machine.INDEX, told.register, told.offset)
+            elif told.register != machine.INDEX:
+                self.code += machine.move(machine.INDEX, told.register)
         self.sites.append((len(self.code), position))
         self.code += self.machine.trap(number)
 
@@ -256,9 +285,9 @@ class Emitter:
         """Write what comes behind the body: rare code, traps, constants. The whole code."""
         for write in self._later:
             write()
-        for (number, position), fields in self._traps.items():
+        for (number, position, told), fields in self._traps.items():
             self.land(fields)
-            self.trap_numbered(number, position)
+            self.trap_numbered(number, position, told)
         code = self.code
         for size in (16, 8, 4):
             for constant, places in self._pool.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from wasmine.compiler.baseline.emitter import Told
 from wasmine.compiler.baseline.numeric import needed
 from wasmine.compiler.baseline.operation import signature
 from wasmine.compiler.baseline.state import CONSTANT, PENDING, PINNED, REGISTER, State
@@ -87,7 +88,8 @@ class Accesses:
             address = (PINNED, "I", entry[2])
         fields: list[int] = []
         state.emitter.branch(self._misaligned, address[2] << 8, size - 1, 0, fields)
-        state.emitter.trap_at(fields, TrapKind.UNALIGNED_ATOMIC, state.position())
+        told = Told(entry[2], offset) if offset < _LIMIT else None
+        state.emitter.trap_at(fields, TrapKind.UNALIGNED_ATOMIC, state.position(), told)
         state.release(address)
 
     def values(self, offset: int, access: Access) -> Values:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from wasmine.compiler.baseline.emitter import Told
 from wasmine.compiler.baseline.numeric import needed
 from wasmine.compiler.baseline.state import CONSTANT, PENDING, PINNED, REGISTER, State
 from wasmine.compiler.code import RelocationKind, Service
@@ -94,7 +95,7 @@ class References:
         place = state.layout.tables[table]
         emitter = state.emitter
         emitter.code += machine.compare(index[2], machine.CONTEXT, place + 8)
-        emitter.trap_if(machine.NOT_BELOW, TrapKind.TABLE_OUT_OF_BOUNDS, state.position())
+        emitter.trap_if(machine.NOT_BELOW, TrapKind.TABLE_OUT_OF_BOUNDS, state.position(), Told(index[2]))
         emitter.code += machine.load(machine.RECORD, machine.CONTEXT, place)
 
     def table_get(self, table: int) -> None:

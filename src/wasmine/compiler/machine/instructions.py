@@ -86,7 +86,10 @@ class Instructions(Protocol):
         """So many bytes that do nothing, a multiple of the size of instructions."""
 
     def trap(self, number: int) -> bytes:
-        """The call of a trap, whose return address is its place."""
+        """The call of a trap, whose return address is its place. INDEX has what the trap is told."""
+
+    def set_index(self, value: int) -> bytes:
+        """A number below 2^31 into INDEX."""
 
     def set_service(self, number: int) -> bytes:
         """The number for a `call_host` that follows."""

@@ -44,9 +44,13 @@ def trap_number(kind: TrapKind) -> int:
     return _FIRST_KIND + _KINDS.index(kind)
 
 
+TOLD: Final = 1 << 8
+"""Added to a `trap_number`: Call.TRAP_ADDRESS says more."""
+
+
 def trap_kind(number: int) -> TrapKind:
-    """The kind of trap of a number that `trap_number` gave."""
-    return _KINDS[number - _FIRST_KIND]
+    """The kind of trap of a number that `trap_number` gave, with or without TOLD."""
+    return _KINDS[(number & ~TOLD) - _FIRST_KIND]
 
 
 class Thread:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from wasmine.compiler.machine import layout
-from wasmine.errors import TrapKind
+from wasmine.compiler.code import Service
 
 
 def _bulk(bits: int) -> str:
@@ -15,7 +14,7 @@ def _bulk(bits: int) -> str:
     Bounds are checked first, so nothing is written if any byte lies outside. Only rax, rcx and rdx are clobbered.
     """
     count, index, source = ("ecx", "edi", "esi") if bits == 32 else ("rcx", "rdi", "rsi")
-    out_of_bounds = layout.trap_number(TrapKind.MEMORY_OUT_OF_BOUNDS)
+    outside = Service.BULK_OUTSIDE_32 if bits == 32 else Service.BULK_OUTSIDE_64
     return f"""
 .globl fill{bits}
 fill{bits}:
@@ -34,15 +33,17 @@ fill{bits}:
   pop rdi
   ret
 fill{bits}_outside:
-  add rsp, 16
-  mov eax, {out_of_bounds}
-  jmp trap_here
+  pop rcx
+  pop rdi
+  xor ecx, ecx
+  jmp outside{bits}
 
 .globl copy{bits}
 copy{bits}:
   push rdi
   push rsi
   push rbx
+  push rax
   mov rbx, rcx
   mov {index}, [rax]
   mov {source}, [rax+8]
@@ -80,16 +81,24 @@ copy{bits}_backwards:
   rep movsq
   cld
 copy{bits}_done:
+  pop rax
   pop rbx
   pop rsi
   pop rdi
   ret
 copy{bits}_outside:
+  mov rcx, rbx
+  pop rax
   pop rbx
   pop rsi
   pop rdi
-  mov eax, {out_of_bounds}
-  jmp trap_here
+# As a call of Python from where fill or copy was called, with the operands and the pairs. It traps.
+outside{bits}:
+  mov [rax+24], rdx
+  mov [rax+32], rcx
+  mov r13, rax
+  mov eax, {outside.value}
+  jmp call_host_entry
 """
 
 

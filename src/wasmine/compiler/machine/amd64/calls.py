@@ -46,6 +46,7 @@ CALLS: Final = f"""\
 # Call of Python from wasm code: eax is the number of the service, its operands lie in the value stack.
 .globl call_host
 call_host:
+call_host_entry:
 {_SAVE}
   call call_host_here
 .globl service_returned

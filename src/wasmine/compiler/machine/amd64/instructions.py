@@ -218,7 +218,11 @@ def pay(offset: int, cost: int) -> bytes:
 
 
 def refund(offset: int, cost: int) -> bytes:
-    return b"\xba" + INT32.pack(cost) + _memory(0x01, RDX, R12, offset)  # mov edx, cost; add [r12 + offset], rdx
+    return set_index(cost) + _memory(0x01, RDX, R12, offset)  # add [r12 + offset], rdx
+
+
+def set_index(value: int) -> bytes:
+    return b"\xba" + INT32.pack(value)  # mov edx, value
 
 
 def compare_zero(register: int) -> bytes:
