@@ -29,7 +29,7 @@ from wasmine.errors import Frame, OutOfFuel, Trap, TrapKind, UnsupportedFeature,
 from wasmine.runtime.engine import Engine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from wasmine.compiler.machine.glue import Glue, NativeTrap
     from wasmine.compiler.templates.library import TemplateLibrary
@@ -153,24 +153,25 @@ class CompilerEngine(Engine):
                 f"{self._describe(trap.context)} is in use by another thread: an instance, and every other one that it "
                 "calls, is used by one thread at a time; make an instance for each thread, or use a lock"
             )
-        frames = self._frames(trap)
+        places = self._places(trap)
+        frames = self._frames(places)
         if trap.trap == layout.OUT_OF_FUEL:
             meter = self.instances[trap.context].instance.meter
             assert meter is not None
             return OutOfFuel(meter.describe(trap.address), frames)
-        error = self._fault(trap, frames) if trap.trap == layout.FAULT else self._trap(trap)
+        instruction = places[0].instruction() if places else None
+        error = self._fault(trap, instruction, frames) if trap.trap == layout.FAULT else self._trap(trap, instruction)
         error.frames = tuple(frames)
         return error
 
-    def _trap(self, trap: NativeTrap) -> Trap:
+    def _trap(self, trap: NativeTrap, instruction: Located | None) -> Trap:
         """An explicit trap."""
         kind = layout.trap_kind(trap.trap)
-        instruction = self._instruction(trap)
         if not trap.trap & layout.TOLD or instruction is None:
             return Trap(kind)
         return trap_of(kind, trap.address, self.instances[trap.context], instruction)
 
-    def _fault(self, trap: NativeTrap, frames: Sequence[Frame]) -> Trap:
+    def _fault(self, trap: NativeTrap, instruction: Located | None, frames: Sequence[Frame]) -> Trap:
         """A trap that guard pages found."""
         memory = next((m for m in list(self._memories) if m.base <= trap.address < m.base + m.reserved), None)
         if memory is None:
@@ -178,7 +179,6 @@ class CompilerEngine(Engine):
                 f"wasmine: signal {trap.signal} in compiled code at {trap.pc:#x}, address {trap.address:#x}, which is in "
                 f"no memory of this runtime: a bug of the compiler, please report it ({', '.join(map(str, frames[:1]))})"
             )
-        instruction = self._instruction(trap)
         if instruction is None:
             return Trap(TrapKind.MEMORY_OUT_OF_BOUNDS)
         return fault_of(trap.address - memory.base, memory.byte_length, instruction)
@@ -186,21 +186,17 @@ class CompilerEngine(Engine):
     def passed(self, error: Trap | OutOfFuel, trap: NativeTrap) -> None:
         """What Python code or a call nested in it raised left a call: note the wasm functions that it passed."""
         if len(error.frames) < MAX_FRAMES:
-            error.frames = (*error.frames, *self._frames(trap))[:MAX_FRAMES]
+            error.frames = (*error.frames, *self._frames(self._places(trap)))[:MAX_FRAMES]
 
-    def _places(self, trap: NativeTrap) -> Iterator[Place]:
+    def _places(self, trap: NativeTrap) -> list[Place]:
         """The wasm call stack of a trap, innermost first."""
         pc = trap.pc + 1 if trap.trap == layout.FAULT else trap.pc
-        return walk(pc, trap.stack_pointer, trap.context, trap.word, self.glue.symbols)
+        found = walk(pc, trap.stack_pointer, trap.context, trap.word, self.glue.symbols)
+        return list(islice(found, MAX_FRAMES))
 
-    def _instruction(self, trap: NativeTrap) -> Located | None:
-        """The instruction that trapped."""
-        place = next(self._places(trap), None)
-        return place.instruction() if place is not None else None
-
-    def _frames(self, trap: NativeTrap) -> list[Frame]:
+    def _frames(self, places: Sequence[Place]) -> list[Frame]:
         found: list[Frame] = []
-        for place in islice(self._places(trap), MAX_FRAMES):
+        for place in places:
             code = self.instances.get(place.context)
             found.append(place.frame(code.instance.name if code is not None else ""))
         return found

@@ -5,6 +5,7 @@ Frames have no frame pointers. A return address says by its function how far abo
 
 from __future__ import annotations
 
+import sys
 from bisect import bisect_right
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -34,7 +35,7 @@ class Place(NamedTuple):
         """The wasm instruction that the function is at; None if that is not known."""
         placed = self.placed
         sites = placed.code.sites
-        i = bisect_right(sites, self.pc - placed.start - 1, key=lambda site: site[0]) - 1
+        i = bisect_right(sites, (self.pc - placed.start - 1, sys.maxsize)) - 1
         return placed.module.instruction(placed.code.index, sites[i][1]) if i >= 0 else None
 
     def frame(self, instance: str) -> Frame:

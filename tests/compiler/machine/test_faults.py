@@ -153,7 +153,7 @@ def work(number):
         try:
             exports.load(address)
         except Trap as trap:
-            if f"address {address:#x} in" not in trap.detail or trap.frames[0].function != "load":
+            if f" at {address:#x} in" not in trap.detail or trap.frames[0].function != "load":
                 wrong.append(trap)
         if trapped(exports.div, 0) is not TrapKind.INTEGER_DIVIDE_BY_ZERO:
             wrong.append(i)
