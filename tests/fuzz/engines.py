@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import generated
 import linked
+import programs
 from comparison import Difference, Report, compare
 from ours import WasmineSubject
 from session import Case, Subject
@@ -41,7 +42,7 @@ from wasmine.runtime.runtime import ENGINES
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
 
-PROFILES: Final = (*generated.PROFILES, "linked", "linked-plain")
+PROFILES: Final = (*generated.PROFILES, "linked", "linked-plain", "programs")
 
 # Whose results are for an implementation to say: our engines agree on them.
 OURS_ALONE: Final = ("relaxed",)
@@ -86,6 +87,8 @@ class Task:
             return generated.case(self.name, (self.file.read_bytes(),))
         if self.profile in ("linked", "linked-plain"):
             return linked.case(self.name, plain=self.profile == "linked-plain")
+        if self.profile == "programs":
+            return programs.case(self.name)
         modules = generated.modules(self.profile, self.number, directory)
         return generated.case(self.name, modules) if modules else None
 

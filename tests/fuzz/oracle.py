@@ -12,7 +12,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
 import wasmtime
-from ours import host_function
+from oracle_host import HostFunctions
 from session import Argument, Call, Outcome, Session
 from wasmtime import TrapCode
 from wasmtime import _bindings as api
@@ -99,6 +99,7 @@ class _Run:
         self.store = wasmtime.Store(loaded.engine)
         self.context = self.store._context()
         self.exports: list[dict[str, Any]] = []
+        self.host = HostFunctions(self.store, self.exports)
 
     def outcomes(self, session: Session) -> list[Outcome]:
         outcomes = [self._outcome(self._instantiate)]
@@ -107,9 +108,7 @@ class _Run:
         return outcomes
 
     def _instantiate(self) -> tuple[str, ...]:
-        i32 = wasmtime.ValType.i32()
-        host = wasmtime.Func(self.store, wasmtime.FuncType([i32, i32], [i32]), host_function)
-        members: dict[tuple[str, str | None], Any] = {("host", "mix"): host}
+        members = dict(self.host.members)
         for position, (module, wanted) in enumerate(zip(self.loaded.modules, self.loaded.imports, strict=True)):
             instance = wasmtime.Instance(self.store, module, [members[names] for names in wanted])
             exports = dict(instance.exports(self.store))

@@ -12,7 +12,7 @@ from session import Argument, Call, Outcome, Session
 
 import wasmine
 from wasmine.errors import LinkError, OutOfFuel, Trap, UnsupportedFeature, WasmException
-from wasmine.format.types import F32, F64, I32, FuncType, Heap, NumberType, func_type
+from wasmine.format.types import F32, F64, I32, FuncType, Heap, NumberType, RefType, func_type
 from wasmine.interpreter.bits import f32_from_bits, f32_to_bits, f64_from_bits, f64_to_bits
 from wasmine.runtime.reference import I31
 from wasmine.runtime.values import to_internal
@@ -20,13 +20,47 @@ from wasmine.runtime.values import to_internal
 if TYPE_CHECKING:
     from wasmine.format.types import ValueType
 
-HOST_FUNCTION: Final = cast("FuncType", func_type((I32, I32), (I32,)).composite)
+_FUNCREF: Final = RefType(True, Heap.FUNC)
+HOST_TYPES: Final = {
+    "mix": func_type((I32, I32), (I32,)),
+    "apply": func_type((_FUNCREF, I32), (I32,)),
+    "grow": func_type((I32,), (I32,)),
+    "raise": func_type((I32,), ()),
+}
+# What `apply` returns where it cannot call.
+NO_CALL: Final = -7
 
 
 def host_function(first: int, second: int) -> int:
     """What modules import as `mix` from `host`."""
     mixed = (first * 31 + second) & 0xFFFF_FFFF
     return mixed - (mixed >> 31 << 32)
+
+
+def _host(runtime: wasmine.Runtime, instances: list[wasmine.Instance]) -> dict[str, wasmine.Function]:
+    """What modules import from `host`, as `oracle_host` has it."""
+
+    def apply(function: wasmine.Function | None, argument: int) -> int:
+        if function is None or function.type.params != (I32,) or len(function.type.results) != 1:
+            return NO_CALL
+        result: int = function(argument)
+        return result if function.type.results == (I32,) else NO_CALL
+
+    def grow(which: int) -> int:
+        kind = wasmine.Table if which & 1 else wasmine.Memory
+        found = next((member for member in instances[0].exports.values() if isinstance(member, kind)), None)
+        try:
+            return found.grow(1) if found is not None else -1
+        except MemoryError:
+            return -1
+
+    def throw(number: int) -> None:
+        raise WasmException(instances[0].exports["main-tag"], number)
+
+    bodies = {"mix": host_function, "apply": apply, "grow": grow, "raise": throw}
+    return {
+        name: runtime.function(body, cast("FuncType", HOST_TYPES[name].composite)) for name, body in bodies.items()
+    }
 
 
 @dataclass(frozen=True)
@@ -89,15 +123,15 @@ class WasmineModules:
         engine, _, bounds = self.engine.partition("-")
         chosen: Any = (engine, bounds or "auto")  # from the command line
         with wasmine.Runtime(chosen[0], bounds=chosen[1], limits=self.limits) as runtime:
+            instances: list[wasmine.Instance] = []
             try:
-                mix = runtime.function(host_function, HOST_FUNCTION)
+                host = _host(runtime, instances)
             except UnsupportedFeature as error:  # the engine itself
                 return [Outcome("unsupported", (str(error),))]
-            instances: list[wasmine.Instance] = []
 
             def instantiate() -> tuple[str, ...]:
                 for position, module in enumerate(self.modules):
-                    instances.append(runtime.instantiate(module, {"host": {"mix": mix}}, f"m{position}"))
+                    instances.append(runtime.instantiate(module, {"host": host}, f"m{position}"))
                 return ()
 
             outcomes = [_outcome(instantiate, instances)]
