@@ -62,7 +62,9 @@ def compare(engine: wasmtime.Engine, name: str, meaning: Meaning, lane: int, cou
         row = tuple(next(column) for column in columns)
         data = rng.randbytes(meaning.size)
         if "cmpxchg" in name and rng.random() < 0.5:
-            row = (row[0], int.from_bytes(data, "little"), row[2])
+            # What is expected is there, whatever stands above it.
+            above = rng.choice((0, row[1])) >> 8 * meaning.size << 8 * meaning.size
+            row = (row[0], int.from_bytes(data, "little") | above, row[2])
         for place, (letter, operand) in enumerate(zip(meaning.params, row, strict=True)):
             memory.write(store, operand.to_bytes(WIDTH[letter] // 8, "little"), 16 * place)
         memory.write(store, data, DATA)

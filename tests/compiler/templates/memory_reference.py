@@ -22,7 +22,7 @@ def access_memory(name: str, data: bytes, operands: tuple[int, ...]) -> tuple[tu
         kind = operation.split(".")[-1].removesuffix("_u")
         if kind == "cmpxchg":
             expected, replacement = operands
-            return (old,), (replacement & mask if expected == old else old).to_bytes(size, "little")
+            return (old,), (replacement & mask if expected & mask == old else old).to_bytes(size, "little")
         return (old,), (_RMW[kind](old, operands[0]) & mask).to_bytes(size, "little")
     operation = operation.removeprefix("atomic.")
     if operation.startswith("store"):

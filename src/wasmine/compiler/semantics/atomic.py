@@ -72,27 +72,11 @@ def _modify(operation: str, type: str, width: int, b: Builder, index: str | None
 
 
 def _compare_exchange(type: str, width: int, b: Builder, index: str | None, expected: str, replacement: str) -> str:
-    """The expected value is compared with all its bits: one that does not fit in the access never equals it."""
+    """Both operands are wrapped to the width of the access."""
     size = width // 8
     pointer = b.address(index, size, aligned=True)
-    narrow = _narrow(b, type, width, replacement)
-    if type == f"i{width}":
-        return _exchange(b, width, pointer, expected, narrow)
-    # What is replaced by itself stays the same: with an expected value that cannot occur, replace 0 by what is there.
-    fits = b.let(f"icmp ult {type} {expected}, {1 << width}")
-    old = _exchange(
-        b,
-        width,
-        pointer,
-        _narrow(b, type, width, expected),
-        b.let(f"select i1 {fits}, i{width} {narrow}, i{width} {_narrow(b, type, width, expected)}"),
-    )
-    return _widen(b, type, width, old)
-
-
-def _exchange(b: Builder, width: int, pointer: str, expected: str, replacement: str) -> str:
-    orders = "seq_cst seq_cst"
+    wrapped, narrow = _narrow(b, type, width, expected), _narrow(b, type, width, replacement)
     pair = b.let(
-        f"cmpxchg volatile ptr {pointer}, i{width} {expected}, i{width} {replacement} {orders}, align {width // 8}"
+        f"cmpxchg volatile ptr {pointer}, i{width} {wrapped}, i{width} {narrow} seq_cst seq_cst, align {size}"
     )
-    return b.let(f"extractvalue {{ i{width}, i1 }} {pair}, 0")
+    return _widen(b, type, width, b.let(f"extractvalue {{ i{width}, i1 }} {pair}, 0"))
