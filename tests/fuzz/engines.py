@@ -29,9 +29,9 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import composed
 import generated
 import linked
-import programs
 from comparison import Difference, Report, compare
 from ours import WasmineSubject
 from session import Case, Subject
@@ -42,7 +42,7 @@ from wasmine.runtime.runtime import ENGINES
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
 
-PROFILES: Final = (*generated.PROFILES, "linked", "linked-plain", "programs")
+PROFILES: Final = (*generated.PROFILES, "linked", "linked-plain", "composed")
 
 # Whose results are for an implementation to say: our engines agree on them.
 OURS_ALONE: Final = ("relaxed",)
@@ -87,8 +87,8 @@ class Task:
             return generated.case(self.name, (self.file.read_bytes(),))
         if self.profile in ("linked", "linked-plain"):
             return linked.case(self.name, plain=self.profile == "linked-plain")
-        if self.profile == "programs":
-            return programs.case(self.name)
+        if self.profile == "composed":
+            return composed.case(self.name)
         modules = generated.modules(self.profile, self.number, directory)
         return generated.case(self.name, modules) if modules else None
 

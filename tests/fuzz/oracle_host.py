@@ -62,16 +62,26 @@ class HostFunctions:
             returned[0].kind, returned[0].of.i32 = _I32, NO_CALL
         return ctypes.cast(trap, ctypes.c_void_p).value or 0
 
-    def _grow(self, _: Any, arguments: Any, returned: Any) -> int:
-        """Grow the first memory or table of the first module by one. The size before."""
+    def _grow(self, context: Any, arguments: Any, returned: Any) -> int:
+        """Grow the first memory or table of the first module by one. The size before, -1 if that cannot be."""
         kind = wasmtime.Table if arguments[0].of.i32 & 1 else wasmtime.Memory
         found = next((member for member in self.exports[0].values() if isinstance(member, kind)), None)
-        returned[0].kind, returned[0].of.i32 = _I32, -1
-        try:
-            if found is not None:
-                returned[0].of.i32 = found.grow(self.store, 1, *([None] if kind is wasmtime.Table else []))
-        except wasmtime.WasmtimeError:
-            pass
+        before = ctypes.c_uint64(-1)
+        if isinstance(found, wasmtime.Table):
+            # The kind of its references, of which the new one is null.
+            null, some = api.wasmtime_val(), api.wasmtime_val()
+            api.wasmtime_table_get(context, byref(found._table), 0, byref(some))
+            null.kind = some.kind
+            api.wasmtime_val_unroot(byref(some))
+            error = api.wasmtime_table_grow(context, byref(found._table), 1, byref(null), byref(before))
+        elif found is not None:
+            error = api.wasmtime_memory_grow(context, byref(found._memory), 1, byref(before))
+        else:
+            error = None
+        if error:
+            api.wasmtime_error_delete(error)
+            before.value = -1
+        returned[0].kind, returned[0].of.i32 = _I32, ctypes.c_int32(before.value).value
         return 0
 
     def _raise(self, context: Any, arguments: Any, _: Any) -> int:

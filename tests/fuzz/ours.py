@@ -58,9 +58,7 @@ def _host(runtime: wasmine.Runtime, instances: list[wasmine.Instance]) -> dict[s
         raise WasmException(instances[0].exports["main-tag"], number)
 
     bodies = {"mix": host_function, "apply": apply, "grow": grow, "raise": throw}
-    return {
-        name: runtime.function(body, cast("FuncType", HOST_TYPES[name].composite)) for name, body in bodies.items()
-    }
+    return {name: runtime.function(body, cast("FuncType", HOST_TYPES[name].composite)) for name, body in bodies.items()}
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 
 import pytest
@@ -66,3 +67,16 @@ def test_what_is_known_of_a_local_in_the_then_part_is_not_known_in_the_else_part
     ).exports
     assert exports.f(1, 60000) == 7
     assert exports.f(0, 60000) == float(60000 * 60000 - (1 << 32))
+
+
+def test_an_address_is_computed_while_an_f32_waits_to_be_stored(instantiate: Callable[..., Instance]) -> None:
+    # Both had their intermediate values in the same variable.
+    exports = instantiate(
+        """(module (memory (export "m") 1) (global $g (mut i32) (i32.const 6))
+        (func (export "f") (param i32 f32)
+          (f32.store offset=2 (i32.le_s (local.get 0) (global.get $g))
+            (select (local.get 1) (f32.const 0) (f32.eq (local.get 1) (local.get 1))))))"""
+    ).exports
+    exports.f(6, 1.5)
+    exports.f(7, 2.5)
+    assert bytes(exports.m.view()[2:7]) == struct.pack("<f", 2.5) + struct.pack("<f", 1.5)[3:]

@@ -178,7 +178,8 @@ def _store_f32(lowering: Lowering) -> Handler:
             # The test of the value comes first: what the address traps on must not come after it.
             lowering.statement(f"t{height} = {address.text}", address.reads)
             address = Operand(f"t{height}", NAME)
-        first, again = named(value, f"t{height + 1}")
+        # A name that is nowhere else: the address is evaluated between the two.
+        first, again = named(value, "stored")
         arguments = f"{view(lowering, memory)}, {address.text}, {again}"
         lowering.statement(f"(store_f if {first} == {again} else store_f32)({arguments})", reads, MEMORY)
 

@@ -40,3 +40,16 @@ def test_alignment_comes_before_bounds_at_any_offset(agree: Agree, offset: int, 
         expected = TrapKind.UNALIGNED_ATOMIC if address % size else TrapKind.MEMORY_OUT_OF_BOUNDS
         found = call("f", index)
         assert found == 0 if address + size <= 65536 and not address % size else found is expected
+
+
+@pytest.mark.parametrize("operation", ["i32.atomic.rmw8", "i32.atomic.rmw16", "i64.atomic.rmw32"])
+def test_a_narrow_compare_exchange_compares_what_fits(agree: Agree, operation: str) -> None:
+    type = operation[:3]
+    call = agree(f"""(module (memory 1) (data (i32.const 0) "\\11\\11\\11\\11\\11\\11\\11\\11")
+        (func (export "f") (param {type} {type}) (result {type})
+          ({operation}.cmpxchg_u (i32.const 0) (local.get 0) (local.get 1))))""")
+    there = int("11" * (int(operation[14:]) // 8), 16)
+    above = 0x44 << int(type[1:]) - 8
+    assert call("f", above, 5) == there
+    assert call("f", above | there, 7) == there
+    assert call("f", 7, 8) == 7

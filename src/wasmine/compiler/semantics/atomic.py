@@ -76,7 +76,5 @@ def _compare_exchange(type: str, width: int, b: Builder, index: str | None, expe
     size = width // 8
     pointer = b.address(index, size, aligned=True)
     wrapped, narrow = _narrow(b, type, width, expected), _narrow(b, type, width, replacement)
-    pair = b.let(
-        f"cmpxchg volatile ptr {pointer}, i{width} {wrapped}, i{width} {narrow} seq_cst seq_cst, align {size}"
-    )
+    pair = b.let(f"cmpxchg volatile ptr {pointer}, i{width} {wrapped}, i{width} {narrow} seq_cst seq_cst, align {size}")
     return _widen(b, type, width, b.let(f"extractvalue {{ i{width}, i1 }} {pair}, 0"))

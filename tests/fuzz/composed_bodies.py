@@ -15,7 +15,7 @@ from wasmine.format.instructions import INSTRUCTIONS, Immediate, Instruction
 if TYPE_CHECKING:
     from random import Random
 
-    from programs import Module, Signature, Table
+    from composed import Module, Signature, Table
 
 NUMBERS: Final = ("i32", "i64", "f32", "f64", "v128")
 TYPES: Final = (*NUMBERS, "funcref", "externref", "exnref")
@@ -26,7 +26,21 @@ _LETTERS: Final = {"i": "i32", "I": "i64", "f": "f32", "F": "f64", "v": "v128", 
 _LANES: Final = {"i8": 16, "i16": 8, "i32": 4, "i64": 2, "f32": 4, "f64": 2}
 _INTEGERS: Final = (0, 1, 2, 3, 5, 7, 8, 10, 31, 32, 63, 64, 100, 127, 128, 255, 256, 65535, 65536)
 _EDGES: Final = tuple(1 << n for n in (7, 15, 16, 31, 32, 63, 64))
-_FLOATS: Final = ("0", "-0", "1", "-1.5", "2.25", "1e10", "-1e-10", "inf", "-inf", "nan", "0x1p-126", "0x1p31", "-0x1p63")
+_FLOATS: Final = (
+    "0",
+    "-0",
+    "1",
+    "-1.5",
+    "2.25",
+    "1e10",
+    "-1e-10",
+    "inf",
+    "-inf",
+    "nan",
+    "0x1p-126",
+    "0x1p31",
+    "-0x1p63",
+)
 _BULK: Final = 40
 
 # What can never run, and only has to be valid.
@@ -37,11 +51,11 @@ _DEAD: Final = (
     "loop (result i64) i64.const 1 br 0 end drop",
     "if unreachable else nop end",
     "i32.const 1 if (result f64) f64.const 1 else unreachable end drop",
-    "block (result v128) block try_table (result v128) (catch_all 0) v128.const i64x2 1 2 end br 1 end"
-    " v128.const i64x2 1 2 end drop",
+    "block (result v128) block try_table (result v128) (catch_all 0) v128.const i64x2 1 2 end drop br 0 end unreachable end drop",
     "ref.is_null drop",
     "ref.as_non_null drop",
-    "drop drop return",)
+    "drop drop return",
+)
 
 # A call costs fuel, and so does every turn of a loop.
 PAY: Final = (

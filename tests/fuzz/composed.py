@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final, TypeAlias, TypeVar
 
+from composed_bodies import NUMBERS, TYPES, WEIGHTS, Body
 from ours import parameter_types
-from program_bodies import NUMBERS, TYPES, WEIGHTS, Body
 from session import Call, Case, Session, random_argument
 
 import wasmine
@@ -250,7 +250,9 @@ def _signatures(random: Random) -> list[Signature]:
             params = random.choices(NUMBERS, k=random.choice((0, 2, 6, 15)))
             found.append(Signature(f"$like{number}", tuple(params), tuple(results)))
         if random.random() < 0.5:
-            found.append(Signature(f"$throws{number}", tuple(random.choices(TYPES, WEIGHTS, k=random.randint(0, 4))), ()))
+            found.append(
+                Signature(f"$throws{number}", tuple(random.choices(TYPES, WEIGHTS, k=random.randint(0, 4))), ())
+            )
     return found
 
 
