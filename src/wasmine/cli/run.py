@@ -108,10 +108,11 @@ def parse_mount(given: str) -> tuple[str, HostDirectory]:
     from wasmine.wasi.filesystem.host import HostDirectory
 
     path, read_only = (given.removesuffix(":ro"), True) if given.endswith(":ro") else (given, False)
+    drive, path = os.path.splitdrive(path)  # of Windows, with a colon of its own
     host, _, guest = path.partition(":")
     if not host:
         raise CommandError(f"invalid mount: {given!r}: expected HOST[:GUEST[:ro]]")
-    return guest or host, HostDirectory(host, read_only=read_only)
+    return guest or drive + host, HostDirectory(drive + host, read_only=read_only)
 
 
 def _listener(address: str) -> socket.socket:

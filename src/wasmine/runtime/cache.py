@@ -179,10 +179,12 @@ def _write(path: str, title: bytes, pieces: dict[Key, bytes]) -> None:
             file.write(_MAGIC + digest(body))
             file.write(body)
         os.replace(unfinished, path)  # noqa: PTH105
-    except BaseException:
+    except BaseException as error:
         with suppress(OSError):
             os.unlink(unfinished)  # noqa: PTH108
-        raise
+        # Windows does not replace a file while another process reads it: then that one stays.
+        if not (isinstance(error, PermissionError) and os.path.exists(path)):  # noqa: PTH110
+            raise
 
 
 _refused: set[str] = set()  # directories that could not be written

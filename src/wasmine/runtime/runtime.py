@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from wasmine.errors import LinkError, WasmineError
+from wasmine.errors import LinkError, UnsupportedFeature, WasmineError
 from wasmine.format.types import FUNCREF, I32, I64, FuncType, GlobalType, MemoryType, TableType, func_type
 from wasmine.format.types import Limits as Range
 from wasmine.runtime import linking
@@ -98,6 +98,11 @@ class Runtime:
     def _new_engine(self, module: Module | None) -> Engine:
         automatic = self._engine_name == "auto" and _compiler_fits(module)
         if self._engine_name == "compiler" or automatic:
+            from wasmine.compiler.availability import unavailable
+
+            problem = unavailable()
+            if problem:  # before importing what may not even be importable here
+                raise UnsupportedFeature("compiler", problem)
             from wasmine.compiler.engine import CompilerEngine
 
             return CompilerEngine(self._bounds)

@@ -12,6 +12,7 @@ import io
 import os
 import select
 import stat as modes
+import sys
 from collections.abc import Callable
 from typing import IO, TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -302,6 +303,8 @@ def source(input: Input) -> Source:
     fd = _fileno(input)
     if fd is not None:
         return _Descriptor(fd)
+    if isinstance(input, io.TextIOWrapper):
+        input = input.buffer
     for name in ("read1", "read"):  # read1 gives what is there instead of waiting for all that was asked for
         method = getattr(input, name, None)
         if method is not None:
@@ -343,6 +346,8 @@ def _fileno(file: object) -> int | None:
     if method is None:
         return None
     try:
-        return int(method())
+        fd = int(method())
     except (OSError, ValueError):  # io.UnsupportedOperation is both
         return None
+    # A console of Windows wants UTF-16, which Python's file object for it knows and its descriptor does not.
+    return None if sys.platform == "win32" and os.isatty(fd) else fd
