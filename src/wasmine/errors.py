@@ -8,7 +8,7 @@ raises Python's own `TypeError`, `ValueError`, `OverflowError` or `IndexError`.
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from wasmine.record import record
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 class WasmineError(Exception):
     """The root of the hierarchy."""
+
+    traced: ClassVar[bool] = True  # whether the wasm functions that it passes are noted in its traceback
 
 
 class DecodeError(WasmineError):
@@ -168,6 +170,8 @@ class WasmException(WasmineError):
 class Exit(WasmineError):
     """The guest ended itself with an exit code (`proc_exit`). `code` is 0 to 2^32-1."""
 
+    traced = False
+
     def __init__(self, code: int) -> None:
         self.code = code
         super().__init__(code)
@@ -176,17 +180,10 @@ class Exit(WasmineError):
         return f"guest exited with code {self.code}"
 
 
-class Timeout(WasmineError):
-    """The time limit ran out and the guest was stopped."""
+class _Stopped(WasmineError):
+    """A limit stopped the guest. `reason` is the message alone, `frames` the wasm call stack, innermost first."""
 
-
-class OutOfFuel(WasmineError):
-    """The guest used up its fuel and was stopped.
-
-    `reason` is the message alone, `frames` the wasm call stack, innermost first.
-    """
-
-    def __init__(self, reason: str, frames: Sequence[Frame] = ()) -> None:
+    def __init__(self, reason: str = "", frames: Sequence[Frame] = ()) -> None:
         self.reason = reason
         self.frames: tuple[Frame, ...] = tuple(frames)
         super().__init__(reason)
@@ -195,4 +192,18 @@ class OutOfFuel(WasmineError):
         return _with_stack(self.reason, self.frames)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return OutOfFuel, (self.reason, self.frames)
+        return type(self), (self.reason, self.frames)
+
+
+class Timeout(_Stopped):
+    """The time limit ran out and the guest was stopped.
+
+    `reason` is the message alone, `frames` the wasm call stack where that happened, innermost first.
+    """
+
+
+class OutOfFuel(_Stopped):
+    """The guest used up its fuel and was stopped.
+
+    `reason` is the message alone, `frames` the wasm call stack, innermost first.
+    """

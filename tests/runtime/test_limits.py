@@ -60,8 +60,9 @@ def test_a_loop_ends_at_the_time_limit_and_the_instance_works_on(
 ) -> None:
     instance = loops(engine)
     for _ in range(3):
-        with pytest.raises(Timeout, match=r"^the time limit of 0.05 s ran out$"):
+        with pytest.raises(Timeout) as caught:
             instance.exports[name](*arguments)
+        assert caught.value.reason == "the time limit of 0.05 s ran out"
         assert instance.exports.one() == 1
 
 

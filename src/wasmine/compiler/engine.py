@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
+import sys
 import weakref
 from itertools import islice
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from wasmine.compiler.availability import unavailable
 from wasmine.compiler.code import FIRST_HOST
@@ -26,7 +27,9 @@ from wasmine.compiler.templates import library
 from wasmine.compiler.trapped import fault_of, trap_of
 from wasmine.compiler.unwind import Place, walk
 from wasmine.errors import Frame, OutOfFuel, Trap, TrapKind, UnsupportedFeature, WasmineError
+from wasmine.runtime import stack
 from wasmine.runtime.engine import Engine
+from wasmine.runtime.stack import MAX_FRAMES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,9 +41,6 @@ if TYPE_CHECKING:
     from wasmine.runtime.instance import Instance
     from wasmine.runtime.module import Module
     from wasmine.validation.location import Located
-
-MAX_FRAMES: Final = 64
-"""How many frames a trap's call stack shows, from the innermost on."""
 
 
 @functools.cache
@@ -183,10 +183,20 @@ class CompilerEngine(Engine):
             return Trap(TrapKind.MEMORY_OUT_OF_BOUNDS)
         return fault_of(trap.address - memory.base, memory.byte_length, instruction)
 
-    def passed(self, error: Trap | OutOfFuel, trap: NativeTrap) -> None:
+    def passed(self, error: BaseException, trap: NativeTrap) -> None:
         """What Python code or a call nested in it raised left a call: note the wasm functions that it passed."""
-        if len(error.frames) < MAX_FRAMES:
-            error.frames = (*error.frames, *self._frames(self._places(trap)))[:MAX_FRAMES]
+        if trap.trap != layout.PYTHON_EXCEPTION or not getattr(error, "traced", True):
+            return
+        if isinstance(error, Trap | OutOfFuel):
+            if len(error.frames) < MAX_FRAMES:
+                error.frames = (*error.frames, *self._frames(self._places(trap)))[:MAX_FRAMES]
+            return
+        frames = self._frames(self._places(trap))
+        first = error.__traceback__
+        if first is not None and first.tb_frame is sys._getframe(1):  # the caller's own entry stays the outermost
+            first.tb_next = stack.passed(frames, first.tb_next)
+        else:
+            error.__traceback__ = stack.passed(frames, first)
 
     def _places(self, trap: NativeTrap) -> list[Place]:
         """The wasm call stack of a trap, innermost first."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from wasmine.compiler.machine.glue import NativeTrap
 from wasmine.compiler.machine.layout import Call
-from wasmine.errors import OutOfFuel, Trap, TrapKind
+from wasmine.errors import Trap, TrapKind
 from wasmine.runtime.deadline import calls_host
 from wasmine.runtime.function import Function
 
@@ -49,8 +49,8 @@ class NativeFunction(Function):
             convention.write(view, at, args, self.record)
             try:
                 trapped = self._enter(c_size_t(base + Call.FRAME))
-            except (Trap, OutOfFuel) as trap:
-                self._engine.passed(trap, NativeTrap.of(block, at))
+            except BaseException as error:
+                self._engine.passed(error, NativeTrap.of(block, at))
                 raise
             if trapped:
                 raise self._engine.trapped(NativeTrap.of(block, at))

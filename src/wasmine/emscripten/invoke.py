@@ -35,12 +35,16 @@ _TABLE = "__indirect_function_table"
 class Longjmp(WasmineError):
     """The guest called longjmp. Python sees it only if the setjmp that it jumps to is no longer being called."""
 
+    traced = False
+
     def __str__(self) -> str:
         return "the guest called longjmp, and no function that called setjmp was waiting for it"
 
 
 class CppException(WasmineError):
     """The guest threw a C++ exception. `pointer` is the address of the object; Python sees it if nothing caught it."""
+
+    traced = False
 
     def __init__(self, pointer: int) -> None:
         self.pointer = pointer

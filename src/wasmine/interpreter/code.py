@@ -16,6 +16,7 @@ import weakref
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any, Final
 
+from wasmine.errors import Frame
 from wasmine.format.types import Heap, RefType
 from wasmine.interpreter.bits import f64_from_bits
 from wasmine.interpreter.entry import enter
@@ -31,6 +32,7 @@ from wasmine.runtime.function import Function
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import TracebackType
 
     from wasmine.format.types import DefinedType
     from wasmine.runtime.cache import Stored
@@ -214,6 +216,15 @@ class InstanceCode:
         function = _Unlowered(self.module.context.functions[index], self.instance, index)
         function.owner = self.instance.runtime.engine
         return function
+
+    def frame_of(self, traceback: TracebackType) -> Frame:
+        """The function whose generated code runs in the frame of this entry of a traceback, and where."""
+        python = traceback.tb_frame.f_code
+        index = self.module.index_of(python.co_filename)
+        name = self.instance.name or self.module.module_name
+        if index is None:
+            return Frame(name, python.co_name, -1)
+        return Frame(name, python.co_name, index, self.module.offset(index, traceback.tb_lineno))
 
     def complete(self) -> None:
         """Names are bound when a function that needs them is lowered: nothing to do before."""

@@ -10,17 +10,15 @@ import re
 import struct
 from typing import TYPE_CHECKING, Final
 
-from wasmine.errors import Frame, OutOfFuel, Trap, TrapKind
+from wasmine.errors import OutOfFuel, Trap, TrapKind
 from wasmine.interpreter.accesses import describe_access
 from wasmine.interpreter.thrown import Thrown, to_public
+from wasmine.runtime.stack import wasm_frames
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from wasmine.interpreter.code import InstanceCode
-
-# As many frames as `Trap.frames` holds, the innermost ones.
-MAX_FRAMES: Final = 64
 
 # An indirect call looks up its callee on a line of its own.
 _LOOKUP: Final = re.compile(r"\s*c = T\d+\[")
@@ -87,25 +85,7 @@ def _out_of_bounds(error: Exception, traceback: TracebackType, code: InstanceCod
 
 def _code(traceback: TracebackType) -> InstanceCode | None:
     """The instance whose generated code runs in the frame of this traceback entry."""
-    return traceback.tb_frame.f_globals.get("__wasm__")
+    from wasmine.interpreter.code import InstanceCode
 
-
-def wasm_frames(traceback: TracebackType | None) -> tuple[Frame, ...]:
-    """The frames of generated code in a traceback, the innermost first."""
-    entries = []
-    while traceback is not None:
-        if _code(traceback) is not None:
-            entries.append(traceback)
-        traceback = traceback.tb_next
-    return tuple(map(_frame, reversed(entries[-MAX_FRAMES:])))
-
-
-def _frame(traceback: TracebackType) -> Frame:
-    code = _code(traceback)
-    assert code is not None
-    python = traceback.tb_frame.f_code
-    index = code.module.index_of(python.co_filename)
-    name = code.instance.name or code.module.module_name
-    if index is None:
-        return Frame(name, python.co_name, -1)
-    return Frame(name, python.co_name, index, code.module.offset(index, traceback.tb_lineno))
+    code = traceback.tb_frame.f_globals.get("__wasm__")
+    return code if isinstance(code, InstanceCode) else None

@@ -173,10 +173,12 @@ def within(seconds: float, function: Callable[..., Result], *arguments: Any) -> 
         return function(*arguments)
     try:
         return Scope(moment).run(function, *arguments)
-    except Expired:
+    except Expired as expired:
         if outer is not None and outer.over():
             raise
-        raise Timeout(f"the time limit of {seconds:g} s ran out") from None
+        from wasmine.runtime.stack import wasm_frames
+
+        raise Timeout(f"the time limit of {seconds:g} s ran out", wasm_frames(expired.__traceback__)) from None
 
 
 class Watchdog:

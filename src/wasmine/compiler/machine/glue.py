@@ -43,7 +43,15 @@ class NativeTrap(NamedTuple):
         """How the call that begins at offset `at` of the thread's value stack ended."""
         trap, pc, address, signal, stack, context, copied = _TRAP.unpack_from(block.view, at + Call.TRAP)
         start = at + Call.STACK_COPY
-        return cls(trap, pc, address, signal, stack, context, bytes(block.view[start : start + copied]))
+        return cls(
+            trap,
+            pc,
+            address,
+            signal,
+            stack,
+            context,
+            bytes(block.view[start : start + min(copied, Call.STACK_COPY_SIZE)]),
+        )
 
     def word(self, address: int) -> int | None:
         """The word of the native stack at an address, None if it was not kept."""

@@ -113,9 +113,16 @@ safepoint_back:
 safepoint_leave:
   mov rdi, r12
   mov qword ptr [rdi+{Thread.TRAP}], {layout.PYTHON_EXCEPTION}
-  xor eax, eax
+  # The place, as that of a call that returns behind it; none if it is not in wasm code.
+  mov rax, [rbp+{_RETURN}]
+  mov rcx, rax
+  sub rcx, [r15+{Data.CODE_START}]
+  inc rax
+  xor edx, edx
+  cmp rcx, [r15+{Data.CODE_SIZE}]
+  cmovae rax, rdx
   mov [rdi+{Thread.TRAP}+{Call.TRAP_PC - Call.TRAP}], rax
-  mov [rdi+{Thread.TRAP}+{Call.TRAP_SIGNAL - Call.TRAP}], rax
+  mov [rdi+{Thread.TRAP}+{Call.TRAP_SIGNAL - Call.TRAP}], rdx
   lea rcx, [rbp+{_RETURN + 8 + RED_ZONE}]
   mov [rdi+{Thread.TRAP}+{Call.TRAP_STACK - Call.TRAP}], rcx
   mov rcx, [rbp+{_PUSHED["r12"]}]
