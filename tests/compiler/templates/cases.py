@@ -6,15 +6,12 @@ import random
 import struct
 from typing import TYPE_CHECKING
 
-from wasmine.compiler.templates.amd64.filling import accepts_immediate
-
 if TYPE_CHECKING:
+    from execution import Registers
+
     from wasmine.compiler.semantics import Meaning
     from wasmine.compiler.templates.forms import Shape
-
-GENERAL = (7, 6, 8, 9, 11, 3, 5, 10, 15)
-VECTOR = tuple(range(1, 13))
-SCRATCH = ({0, 1, 2}, {0, 13, 14, 15})
+    from wasmine.compiler.templates.library import TemplateLibrary
 
 _I32 = (0, 1, 2, 3, 5, 31, 32, 33, 64, 127, 128, 255, 256, 0x7FFF, 0x8000, 0xFFFF, 0x10000, 0x12345678, 0x7FFFFFFE,
         0x7FFFFFFF, 0x80000000, 0x80000001, 0xFFFFFF7F, 0xFFFFFF80, 0xFFFFFFFE, 0xFFFFFFFF)  # fmt: skip
@@ -68,25 +65,32 @@ def _vector(rng: random.Random) -> int:
     return sum(rng.choice(EXTREMES[letter]) << width * lane for lane in range(128 // width))
 
 
-def constants(shape: Shape, letter: str, rng: random.Random) -> list[int]:
+def constants(library: TemplateLibrary, shape: Shape, rng: random.Random) -> list[int]:
     """Values of an immediate operand: what the kind admits."""
     if shape.is_shift_by_constant:
         width = int(shape.name[1:3]) if shape.name[3] != "x" else 0
         width = width or int(shape.name[1 : shape.name.index("x")])
-        return [0, 1, width - 1, rng.randrange(width)]
+        counts = [0, 1, width - 1, rng.randrange(width)]
+        return [count for count in counts if library.accepts_immediate(shape.name, count)]
     if shape.name == "i64.const_wide!":
         return [0, 0x8000000000000000, 0x123456789ABCDEF, 0xFFFFFFFFFFFFFFFF]
-    small = [0, 1, -1, 5, 100, -120, 127, 128, -128, -129, 0xFFFF, 0x7FFFFFFE, 0x7FFFFFFF, -0x80000000, -0x7FFFFFFF]
-    small.append(rng.randrange(-0x80000000, 0x80000000))
-    return [value for value in small if accepts_immediate(shape.name, value)]
+    found = [0, 1, -1, 5, 100, -120, 127, 128, -128, -129, 0xFFFF, 0x7FFFFFFE, 0x7FFFFFFF, -0x80000000, -0x7FFFFFFF]
+    found.append(rng.randrange(-0x80000000, 0x80000000))
+    if shape.kinds != "RC" and not shape.kinds.startswith("RCR"):
+        return found
+    # What ARM64 has immediates for.
+    found += [4094, -4094, 4095, 0x5000, -0xFFF000, 0xFF0, 0x7F8000, 0x55555555, ~0x3C, -0x10000]
+    return [value for value in found if library.accepts_immediate(shape.name, value)]
 
 
-def assignments(shape: Shape, meaning: Meaning, hazards: int, rng: random.Random) -> list[dict[str, int]]:
+def assignments(
+    machine: Registers, shape: Shape, meaning: Meaning, hazards: int, rng: random.Random
+) -> list[dict[str, int]]:
     """Registers for operands a to d: two choices of different ones, then every pair that may share does."""
     files = operand_files(shape, meaning)
     found = []
     for _ in range(2):
-        general, vector = iter(rng.sample(GENERAL, 9)), iter(rng.sample(VECTOR, 12))
+        general, vector = iter(rng.sample(machine.general, 9)), iter(rng.sample(machine.vector, 12))
         found.append({place: next(general if file == "g" else vector) for place, file in files.items()})
     places = list(files)
     for number, one in enumerate(places):

@@ -9,55 +9,94 @@ from itertools import cycle, islice
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from cases import GENERAL, SCRATCH, VECTOR, assignments, constants, operand_files, values
-from execution import CONTEXT, FRAME, MEMORY, NEXT, POINTED, TAKEN, TRAP, Case, Outcome, Processor
+from cases import assignments, constants, operand_files, values
+from execution import CONTEXT, FRAME, MEMORY, NEXT, POINTED, TAKEN, TRAP, WORLD, Case, Outcome, Processor
+from execution_amd64 import Amd64Processor
+from execution_arm64 import Arm64Processor, python
 from reference import WIDTH, agrees, evaluate
 
 from wasmine.compiler.semantics import Meaning, meanings
 from wasmine.compiler.templates.amd64.lifting import Amd64
+from wasmine.compiler.templates.arm64.lifting import Arm64
 from wasmine.compiler.templates.expand import MEMORY_BASE, MEMORY_LENGTH, OFFSET
 from wasmine.compiler.templates.forms import ACCESSES, TRAPS, Shape, shapes
 from wasmine.errors import TrapKind
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from execution import Registers
+
+    from wasmine.compiler.templates.architecture import Architecture
     from wasmine.compiler.templates.library import TemplateLibrary
 
 MEANINGS = meanings()
-FAMILIES: dict[str, list[Shape]] = {}
-for _shape in shapes(MEANINGS, Amd64()):
-    _family = _shape.name.partition(".")[0]
-    FAMILIES.setdefault(f"{_family} memory" if _shape.access else _family, []).append(_shape)
 
+
+def _families(architecture: Architecture[Any]) -> dict[str, list[Shape]]:
+    """An architecture's templates by type, those of memory apart."""
+    found: dict[str, list[Shape]] = {}
+    for shape in shapes(MEANINGS, architecture):
+        family = shape.name.partition(".")[0]
+        found.setdefault(f"{family} memory" if shape.access else family, []).append(shape)
+    return found
+
+
+FAMILIES = {"amd64": _families(Amd64()), "arm64": _families(Arm64())}
 LENGTH_FIELD, BASE_FIELD = 72, 64  # in the context of a case
 COUNT = 24  # cases for each choice of registers and values
 COMPARED: dict[str, int] = {}
 
-pytestmark = pytest.mark.skipif(
-    platform.machine() not in ("x86_64", "AMD64"), reason="these templates are for x86-64 processors"
-)
-
 
 @pytest.fixture(scope="session")
-def processor() -> Processor:
-    return Processor()
+def processors() -> Iterator[dict[str, Processor]]:
+    """What runs the code of each architecture that can be run here."""
+    found: dict[str, Processor] = {}
+    if platform.machine() in ("x86_64", "AMD64"):
+        found["amd64"] = Amd64Processor()
+    if python():
+        found["arm64"] = Arm64Processor()
+    yield found
+    if "arm64" in found:
+        found["arm64"].close()
 
 
-@pytest.mark.parametrize("level", ["amd64_v3", "amd64"])
-@pytest.mark.parametrize("family", FAMILIES)
+def _processor(processors: dict[str, Processor], architecture: str) -> Processor:
+    if architecture not in processors:
+        pytest.skip(
+            {
+                "amd64": "these templates are for x86-64 processors",
+                "arm64": "these templates are for ARM64 processors: set WASMINE_ARM64_PYTHON to what `tests/arm64/setup` prints",
+            }[architecture]
+        )
+    return processors[architecture]
+
+
+@pytest.mark.parametrize(
+    ("level", "family"),
+    [
+        (level, family)
+        for level, architecture in (("amd64_v3", "amd64"), ("amd64", "amd64"), ("arm64", "arm64"))
+        for family in FAMILIES[architecture]
+    ],
+)
 def test_templates_compute_what_the_interpreter_does(
-    level: str, family: str, libraries: dict[str, TemplateLibrary], processor: Processor
+    level: str, family: str, libraries: dict[str, TemplateLibrary], processors: dict[str, Processor]
 ) -> None:
+    architecture = libraries[level].architecture
+    processor = _processor(processors, architecture)
     compared = 0
     failures = []
-    for shape in FAMILIES[family]:
+    shapes = FAMILIES[architecture][family]
+    for shape in shapes:
         trial = Trial(libraries[level], processor, shape)
         trial.run()
         compared += trial.compared
         failures += trial.failures[:2]
     COMPARED[f"{level} {family}"] = compared
-    print(f"{compared} comparisons for {len(FAMILIES[family])} templates; {sum(COMPARED.values())} so far")
+    print(f"{compared} comparisons for {len(shapes)} templates; {sum(COMPARED.values())} so far")
     assert not failures, "\n".join(failures[:40])
-    assert compared >= 2 * len(FAMILIES[family])
+    assert compared >= 2 * len(shapes)
 
 
 class Trial:
@@ -66,6 +105,7 @@ class Trial:
     def __init__(self, library: TemplateLibrary, processor: Processor, shape: Shape) -> None:
         self.library = library
         self.processor = processor
+        self.machine = processor.registers
         self.shape = shape
         self.meaning: Meaning = MEANINGS[shape.name]
         self.rng = random.Random(shape.key)
@@ -75,7 +115,8 @@ class Trial:
     def run(self) -> None:
         """Tries every choice of registers; immediates and pooled operands change from run to run."""
         hazards = self.library.hazards(self.library.numbers[self.shape.key])
-        for number, registers in enumerate(assignments(self.shape, self.meaning, hazards, self.rng)):
+        choices = assignments(self.machine, self.shape, self.meaning, hazards, self.rng)
+        for number, registers in enumerate(choices):
             bias = (0, 0x12340)[number % 2]
             for fixed in self._fixed_operands(number):
                 self._run(registers, bias, fixed)
@@ -85,12 +126,12 @@ class Trial:
         chosen: list[dict[int, int]] = [{}]
         for place, (kind, letter) in enumerate(zip(self.shape.kinds, self.meaning.params, strict=False)):
             if kind == "C" and letter != "a":
-                options = constants(self.shape, letter, self.rng)
+                options = constants(self.library, self.shape, self.rng)
             elif kind == "K":
                 options = values(letter, self.rng)
             else:
                 continue
-            some = options if number == 0 and kind == "C" else self.rng.sample(options, 2)
+            some = options if number == 0 and kind == "C" else self.rng.sample(options, min(2, len(options)))
             chosen = [{**before, place: option} for before in chosen for option in some]
         return chosen
 
@@ -120,13 +161,15 @@ class Trial:
             for place, value in fixed.items()
             if shape.kinds[place] == "K"
         }
-        trials = [self._case(number, row, registers, bias, values_by_hole) for number, row in enumerate(rows)]
+        files = operand_files(shape, meaning)
+        places = {place: self.machine.place(files[place], register) for place, register in registers.items()}
+        trials = [self._case(number, row, places, bias, values_by_hole) for number, row in enumerate(rows)]
         outcomes = self.processor.run(
             self.library, shape.key, registers, values_by_hole, pool, [case for case, *_ in trials]
         )
         for number, ((case, row, reach), outcome) in enumerate(zip(trials, outcomes, strict=True)):
             self.compared += 1
-            problem = self._judge(number, case, row, reach, registers, outcome)
+            problem = self._judge(number, case, row, reach, places, outcome)
             if problem:
                 shown = ", ".join(f"{value:#x}" for value in row)
                 self.failures.append(f"{shape.key}({shown}) in {registers} with {fixed}: {problem}")
@@ -138,9 +181,11 @@ class Trial:
     ) -> tuple[Case, tuple[int, ...], dict[str, int]]:
         """The case, its operands (which aliasing may have changed), and facts about its memory access."""
         rng, shape, meaning = self.rng, self.shape, self.meaning
-        case = Case([rng.getrandbits(64) for _ in range(16)], [rng.getrandbits(128) for _ in range(16)])
+        count = self.machine.count
+        case = Case([rng.getrandbits(64) for _ in range(count)], [rng.getrandbits(128) for _ in range(count)])
         base = self.processor.address(number, 0)
-        case.general[12], case.general[13] = base + CONTEXT - bias, base + FRAME - bias
+        case.general[self.machine.context] = base + CONTEXT - bias
+        case.general[self.machine.frame] = base + FRAME - bias
         facts: dict[str, int] = {}
         operands = list(row)
         files = operand_files(shape, meaning)
@@ -176,7 +221,7 @@ class Trial:
                     index = case.general[register]
                 case.general[register] = index
                 offset = by_hole[OFFSET]
-                case.general[14] = base + MEMORY + 32 - index - offset & 0xFFFFFFFFFFFFFFFF
+                case.general[self.machine.memory] = base + MEMORY + 32 - index - offset & 0xFFFFFFFFFFFFFFFF
                 case.world[MEMORY + 32] = operands[place].to_bytes(size, "little")
         if shape.form == "P":
             case.world[CONTEXT + 48] = (base + POINTED + 48).to_bytes(8, "little")
@@ -226,7 +271,7 @@ class Trial:
         if access.other:
             case.world[CONTEXT + BASE_FIELD] = memory.to_bytes(8, "little")
         else:
-            case.general[14] = memory
+            case.general[self.machine.memory] = memory
         case.world[CONTEXT + LENGTH_FIELD] = length.to_bytes(8, "little")
         case.world[MEMORY + 16] = rng.randbytes(64)
 
@@ -247,7 +292,7 @@ class Trial:
     ) -> str:
         """What is wrong with an outcome, or nothing."""
         shape, meaning = self.shape, self.meaning
-        expected_world = bytearray(1024)
+        expected_world = bytearray(WORLD)
         for part, data in case.world.items():
             expected_world[part : part + len(data)] = data
         changed: dict[tuple[str, int], tuple[str, int]] = {}
@@ -299,11 +344,12 @@ class Trial:
         changed[file, registers["c"]] = (letter, chosen)
 
     def _compare_registers(self, case: Case, changed: dict[tuple[str, int], tuple[str, int]], outcome: Outcome) -> str:
+        general, vector = self.machine.scratch
         for file, before, after, scratch in (
-            ("g", case.general, outcome.general, SCRATCH[0] | {4}),
-            ("x", case.vector, outcome.vector, SCRATCH[1]),
+            ("g", case.general, outcome.general, general | self.machine.kept),
+            ("x", case.vector, outcome.vector, vector),
         ):
-            for register in range(16):
+            for register in range(self.machine.count):
                 if (file, register) in changed:
                     letter, value = changed[file, register]
                     found = after[register] & (1 << max(64 if file == "g" else 0, WIDTH[letter])) - 1
@@ -328,19 +374,22 @@ class Trial:
         ("i32.atomic.rmw.add RR D guard", "i32.atomic.rmw.sub RR D guard"),
     ],
 )
+@pytest.mark.parametrize("level", ["amd64_v3", "arm64"])
 def test_a_wrong_template_is_noticed(
-    key: str, wrong: str, libraries: dict[str, TemplateLibrary], processor: Processor
+    level: str, key: str, wrong: str, libraries: dict[str, TemplateLibrary], processors: dict[str, Processor]
 ) -> None:
-    library = copy.copy(libraries["amd64_v3"])
+    library = copy.copy(libraries[level])
+    processor = _processor(processors, library.architecture)
     library._numbers = {**library.numbers, key: library.numbers[wrong]}
-    shape = next(shape for family in FAMILIES.values() for shape in family if shape.key == key)
+    shape = next(shape for family in FAMILIES[library.architecture].values() for shape in family if shape.key == key)
     trial = Trial(library, processor, shape)
     trial.run()
     assert trial.failures
 
 
-def test_all_registers_that_the_compiler_gives_out_are_tried() -> None:
-    assert len(GENERAL) == 9
-    assert len(VECTOR) == 12
-    assert not set(GENERAL) & (SCRATCH[0] | {4, 12, 13, 14})
-    assert not set(VECTOR) & SCRATCH[1]
+@pytest.mark.parametrize("machine", [Amd64Processor.registers, Arm64Processor.registers], ids=["amd64", "arm64"])
+def test_no_register_that_the_compiler_gives_out_is_scratch(machine: Registers) -> None:
+    general = {machine.place("g", register) for register in machine.general}
+    assert not general & (machine.scratch[0] | {machine.context, machine.frame, machine.memory} | machine.kept)
+    assert not set(machine.vector) & machine.scratch[1]
+    assert (len(general), len(machine.vector)) in ((9, 12), (16, 16))

@@ -6,7 +6,7 @@ import random
 from typing import TYPE_CHECKING
 
 import pytest
-from cases import GENERAL, VECTOR
+from execution_amd64 import Amd64Processor
 
 from wasmine.compiler.templates.amd64.encode import assemble
 from wasmine.compiler.templates.amd64.filling import expand
@@ -48,7 +48,7 @@ def test_what_is_stored_for_every_template_gives_the_encoder_s_code(
     library = libraries[level]
     longer = 0
     for number, template in enumerate(lifted[level][0]):
-        for files in (GENERAL, VECTOR) * 3:
+        for files in (Amd64Processor.registers.general, Amd64Processor.registers.vector) * 3:
             registers = [rng.choice([register for register in files if register not in (4, 12)]) for _ in range(4)]
             small = rng.getrandbits(5) & shrinkable(template)
             a, b, c, d = registers

@@ -39,6 +39,11 @@ def build(directory: Path) -> list[Path]:
     return written
 
 
+def find_level(name: str) -> tuple[Architecture[Any], Level]:
+    """A level and its architecture by the level's name."""
+    return next((each, level) for each in ARCHITECTURES for level in each.levels if level.name == name)
+
+
 def build_level(architecture: Architecture[Any], level: Level) -> bytes:
     """The library of one level, as it is stored."""
     templates, constants = lift_level(architecture, level)
