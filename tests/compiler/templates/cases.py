@@ -68,8 +68,7 @@ def _vector(rng: random.Random) -> int:
 def constants(library: TemplateLibrary, shape: Shape, rng: random.Random) -> list[int]:
     """Values of an immediate operand: what the kind admits."""
     if shape.is_shift_by_constant:
-        width = int(shape.name[1:3]) if shape.name[3] != "x" else 0
-        width = width or int(shape.name[1 : shape.name.index("x")])
+        width = int(shape.name[1:].partition(".")[0].partition("x")[0])
         counts = [0, 1, width - 1, rng.randrange(width)]
         return [count for count in counts if library.accepts_immediate(shape.name, count)]
     if shape.name == "i64.const_wide!":

@@ -44,11 +44,13 @@ class Numbers(NamedTuple):
     """Numbers that stand for the values of holes, two for each: what differs between two variants of a template is a hole.
 
     They are such that LLVM can do nothing clever with them, and far enough apart to tell which hole it is. `displacements`
-    has a base and a step for each variant; `masks` are for operations on bits, `wide` for constants of 64 bits.
+    has a base and a step for each variant; `long_immediates` are for instructions of 64 bits, whose sign has to show in all
+    of them; `masks` are for operations on bits, `wide` for constants that need 64 bits.
     """
 
     displacements: tuple[tuple[int, int], tuple[int, int]]
     immediates: tuple[int, int]
+    long_immediates: tuple[int, int]
     masks: tuple[int, int]
     counts: tuple[int, int]
     wide: tuple[int, int]
@@ -66,7 +68,10 @@ class Numbers(NamedTuple):
             return self.counts
         if shape.name == "i64.const_wide!":
             return self.wide
-        return self.masks if shape.name.partition(".")[2] in ("and", "or", "xor") else self.immediates
+        type, _, operation = shape.name.partition(".")
+        if operation in ("and", "or", "xor"):
+            return self.masks
+        return self.immediates if type != "i64" or operation[-1].isdigit() else self.long_immediates
 
 
 class Use(NamedTuple):

@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 _SHOWN: Final = {"a": 8, "b": 9, "c": 10, "d": 11}
 _VALUES: Final = {OFFSET: "offset", MEMORY_BASE: "base field", MEMORY_LENGTH: "length field"}
 _TRAPS: Final = tuple(TrapKind)
+# The promises about values that make a difference to see. (On x86-64 only numbers become shorter.)
+_FORMS: Final = {
+    "amd64": ((0, ""),),
+    "arm64": ((0x7F, ""), (0xFF, ", at offset 0"), (0, ", for any values")),
+}
 # The kinds of holes for values, by architecture.
 _KINDS: Final = {
     "amd64": {1: "8 bits", 2: "16 bits", 4: "32 bits", 8: "64 bits", 9: "8 bits, negated"},
@@ -55,11 +60,16 @@ def show(library: TemplateLibrary, pattern: str) -> Iterator[str]:
 
 
 def _show_one(library: TemplateLibrary, key: str, number: int) -> Iterator[str]:
-    code = library.code(number, **_SHOWN)
-    yield f"{key}    ({len(code.code)} bytes)"
-    yield from (f"    {line}" for line in disassemble(code.code, library.architecture))
-    for hole in code.holes:
-        yield f"    +{hole.offset:<3} {_describe(library, hole)}"
+    shown = set()
+    for small, title in _FORMS[library.architecture]:
+        code = library.code(number, **_SHOWN, small=small)
+        if code.code in shown:
+            continue
+        shown.add(code.code)
+        yield f"{key}    ({len(code.code)} bytes{title if len(shown) > 1 else ''})"
+        yield from (f"    {line}" for line in disassemble(code.code, library.architecture))
+        for hole in code.holes:
+            yield f"    +{hole.offset:<3} {_describe(library, hole)}"
     hazards = library.hazards(number)
     pairs = [f"{'abcd'[bit // 4]} and {'abcd'[bit % 4]}" for bit in range(16) if hazards >> bit & 1]
     if pairs:

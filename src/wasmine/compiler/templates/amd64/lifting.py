@@ -66,6 +66,7 @@ class Amd64(Architecture[Instruction]):
     numbers = Numbers(
         displacements=((0x31415900, 0x01010100), (0x27182800, 0x01110100)),
         immediates=_IMMEDIATES,
+        long_immediates=_IMMEDIATES,
         masks=_IMMEDIATES,
         counts=_COUNTS,
         wide=(0x3A5C1B27_4D6E7F81, 0x2B9D4E63_5C7D8E92),

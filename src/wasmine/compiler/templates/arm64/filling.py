@@ -41,8 +41,8 @@ MOVE: Final = 10  # of movz: a number of 16 bits; of movn if negative
 LOW: Final = 11  # the same for the low 16 bits of a number whose others follow
 KEEP: Final = 12  # of movk: 16 bits of a number, which ones the instruction says
 
-_SUBTRACT: Final = 1 << 30
-_MOVE_NEGATED: Final = 1 << 30
+NEGATIVE: Final = 1 << 30
+"""The bit of an addition that makes it a subtraction, and of movz that makes it movn, and the other way round."""
 
 
 def choices(shrinkable: int, bases: int) -> list[int]:
@@ -128,7 +128,7 @@ def _displacement(word: int, value: int) -> int | None:
 
 def _addition(word: int, value: int) -> int | None:
     if value < 0:
-        word ^= _SUBTRACT
+        word ^= NEGATIVE
         value = -value
     if value < 4096:
         return word | value << 10
@@ -202,7 +202,7 @@ def _move(word: int, value: int) -> int | None:
 
 def _low(word: int, value: int) -> int:
     if value < 0:
-        return word ^ _MOVE_NEGATED | (~value & 0xFFFF) << 5
+        return word ^ NEGATIVE | (~value & 0xFFFF) << 5
     return word | (value & 0xFFFF) << 5
 
 

@@ -55,6 +55,8 @@ _MASKS: Final = {
     filling.LOW: 0xFFFF << 5,
     filling.KEEP: 0xFFFF << 5,
 }
+# The kinds with a bit for the sign.
+_SIGNED: Final = (filling.ADDITION, filling.MOVE)
 # The kinds whose values have no addend: others would not tell a hole from a neighbour's.
 _EXACT: Final = frozenset(_MASKS) - {filling.DISPLACEMENT, filling.ADDITION, filling.MOVE}
 
@@ -72,10 +74,12 @@ class Arm64(Architecture[Instruction]):
     general = ("vm", "frame", "memory", "ga", "gb", "gc", "gd", "", "", "", "", "")
     vector = ("xa", "xb", "xc", "xd", "", "", "", "")
     fixed = _FIXED
-    # All fit the shortest forms: offsets are multiples of every size, immediates fit in a byte with a sign.
+    # All fit the shortest forms: offsets are multiples of every size, immediates fit in a byte with a sign. A negative
+    # number of 64 bits is moved to a whole register, others only to its lower half.
     numbers = Numbers(
         displacements=((0x100, 0x150), (0x110, 0x1A0)),
         immediates=(71, 43),
+        long_immediates=(-71, -43),
         masks=(0x3FFC0, 0xFF8000),
         counts=(5, 3),
         wide=(0x3A5C1B27_4D6E7F81, 0x2B9D4E63_5C7D8E92),
@@ -110,15 +114,13 @@ class Arm64(Architecture[Instruction]):
             return one
         if one._replace(word=0) == two._replace(word=0):
             for kind in one.holes:
-                blank = _blank(kind, one.word)
-                if _blank(kind, two.word) != blank:
-                    continue
                 addends = (0,) if kind in _EXACT else range(MINIMAL_ADDEND, MAXIMAL_ADDEND + 1)
-                for number, (first, second) in values.items():
-                    for addend in addends:
-                        words = encode(kind, blank, first + addend), encode(kind, blank, second + addend)
-                        if words == (one.word, two.word):
-                            return one._replace(word=blank, hole=kind, number=number, addend=addend)
+                for blank in _blanks(kind, one.word):
+                    for number, (first, second) in values.items():
+                        for addend in addends:
+                            words = encode(kind, blank, first + addend), encode(kind, blank, second + addend)
+                            if words == (one.word, two.word):
+                                return one._replace(word=blank, hole=kind, number=number, addend=addend)
         raise LiftError(f"{one.word:08x} and {two.word:08x} differ by the numbers of no hole")
 
     def holes(self, instruction: Instruction) -> Holes:
@@ -137,12 +139,15 @@ def _is_conditional(word: int) -> bool:
     return word >> 24 == 0x54
 
 
-def _blank(kind: int, word: int) -> int:
-    """The word without a value of this kind; a shift of lanes keeps the highest bit, which says how wide they are."""
+def _blanks(kind: int, word: int) -> tuple[int, ...]:
+    """What the word may be without its value, if that is of this kind.
+
+    A shift of lanes keeps the highest bit, which says how wide they are. The sign of some values is in the opcode.
+    """
     blank = word & ~_MASKS[kind]
     if kind in (filling.LANES_LEFT, filling.LANES_RIGHT):
-        blank |= 1 << 15 + (word >> 16 & 0x7F).bit_length()
-    return blank
+        return (blank | 1 << 15 + (word >> 16 & 0x7F).bit_length(),)
+    return (blank, blank ^ filling.NEGATIVE) if kind in _SIGNED else (blank,)
 
 
 class _Reader:
