@@ -97,6 +97,11 @@ class TestRun:
         assert cli("run", "--env", "A=1", "--env", "B=", path)[0] == 2
         assert cli("run", "--env-inherit", "--env", "A=1", path)[0] == 2
 
+    def test_a_module_that_is_no_program_is_called_by_function(self, cli: CLI, wat: Callable[[str], Path]) -> None:
+        status, _, err = cli("run", wat(ADD))
+        assert status == 1
+        assert "it has no function _start; it exports add\nTo call a function of it: wasmine run --invoke" in err
+
     def test_repeatable_runs(self, cli: CLI, wat: Callable[[str], Path]) -> None:
         text = """(module
           (import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))
@@ -118,9 +123,9 @@ class TestRun:
         assert err.startswith("==> wasi_snapshot_preview1.args_sizes_get()\n<== (argc=1,argv_len=10,errno=ESUCCESS)\n")
         assert "fd_write" not in err
         assert "fd_write(fd=1" in cli("run", "--hostlogging=all", HELLO)[2]
-        status, _, err = cli("run", "--hostlogging", "files", HELLO)
-        assert status == 1
-        assert "unknown group 'files'" in err
+        status, _, err = cli("run", "--hostlogging", "clock,files", HELLO)
+        assert status == 2
+        assert "invalid value 'clock,files' for --hostlogging: expected all, clock, filesystem," in err
 
     def test_a_listener_is_given_to_the_program(self, wat: Callable[[str], Path]) -> None:
         text = """(module
@@ -291,7 +296,7 @@ class TestInspect:
 class TestTranslation:
     def test_text_to_binary_and_back(self, cli: CLI, wat: Callable[[str], Path], tmp_path: Path) -> None:
         binary = tmp_path / "out.wasm"
-        assert cli("wat2wasm", wat(ADD), "--output", binary) == (0, "", "")
+        assert cli("wat2wasm", wat(ADD), "-o", binary) == (0, "", "")
         assert binary.read_bytes()[:4] == b"\0asm"
         status, folded, _ = cli("wasm2wat", binary)
         assert status == 0
@@ -378,6 +383,8 @@ class TestOthers:
         status, _, err = cli("jump")
         assert status == 1
         assert err.startswith("error: invalid command 'jump'\n")
+        assert cli("vaildate")[2].startswith("error: invalid command 'vaildate': did you mean validate?\n")
+        assert f"to run that file, wasmine run {HELLO}\n" in cli(HELLO)[2]
 
     def test_help_of_a_command(self, cli: CLI) -> None:
         assert cli("help", "run")[:2] == cli("run", "--help")[:2]

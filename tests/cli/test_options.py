@@ -91,3 +91,25 @@ def test_the_overview_says_what_the_commands_say(name: str) -> None:
     found = find(name)
     assert found.name == name
     assert found.summary.lower() == COMMANDS[name].lower()
+
+
+def test_a_short_name_that_everybody_knows() -> None:
+    output = Command("test", "Try", "FILE", lambda arguments: 0, (Flag("--output", "where", "PATH", short="-o"),))
+    for words in (("-o", "x", "file"), ("file", "-o=x"), ("--output", "x", "file")):
+        found = parse(output, words)
+        assert found is not None
+        assert (found["--output"], found.operands) == ("x", ["file"])
+    assert "  -o, --output PATH  where\n" in help_text(output)
+
+
+def test_a_command_without_arguments_takes_none() -> None:
+    with pytest.raises(UsageError, match="expected no arguments, found 'x'"):
+        parse(Command("test", "Try", "", lambda arguments: 0), ["x"])
+
+
+def test_the_help_fits_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    for columns in (60, 80, 100):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        for name in COMMANDS:
+            longest = max(map(len, help_text(find(name)).splitlines()))
+            assert longest <= max(columns, 74), name  # flags themselves are not broken

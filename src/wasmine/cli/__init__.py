@@ -69,9 +69,20 @@ def _dispatch(words: list[str]) -> int:
     if name in ("-V", "-version", "--version"):
         name = "version"
     if name not in COMMANDS:
-        sys.stderr.write(f"error: invalid command {name!r}\n\n{overview()}")
+        sys.stderr.write(f"error: invalid command {name!r}{_suggestion(name)}\n\n{overview()}")
         return MISUSED if name.startswith("-") else FAILED
     return _execute(find(name), words)
+
+
+def _suggestion(name: str) -> str:
+    """What may have been meant by something that is no command."""
+    import difflib
+    import os
+
+    if os.path.exists(name):  # noqa: PTH110 - importing pathlib takes 4 ms
+        return f": to run that file, wasmine run {name}"
+    close = difflib.get_close_matches(name, COMMANDS, n=1)
+    return f": did you mean {close[0]}?" if close else ""
 
 
 def _execute(command: Command, words: list[str]) -> int:

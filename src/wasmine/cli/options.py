@@ -31,7 +31,8 @@ class CommandError(WasmineError):
 class Flag:
     """One flag. `value` names its value in the help, "" for a switch; `convert` makes of it what the command gets.
 
-    `repeated` flags give a list. `convert` raises ValueError for a wrong value. `choices` are for completion and checks.
+    `short` is another name for it that other tools have taught everybody: "-o". `repeated` flags give a list. `convert`
+    raises ValueError for a wrong value. `choices` are for completion and checks.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Flag:
     convert: Callable[[str], Any] = str
     repeated: bool = False
     choices: tuple[str, ...] = ()
+    short: str = ""
 
 
 @record
@@ -72,6 +74,7 @@ HELP = Flag("--help", "show this help")
 def parse(command: Command, words: Sequence[str]) -> Arguments | None:
     """What the words after the command's name mean; None if help is wanted. UsageError."""
     flags = {flag.name: flag for flag in (*command.flags, HELP)}
+    short = {flag.short: flag for flag in command.flags if flag.short}
     arguments = Arguments({flag.name: [] if flag.repeated else None if flag.value else False for flag in command.flags})
     rest = list(words)
     while rest:
@@ -88,7 +91,7 @@ def parse(command: Command, words: Sequence[str]) -> Arguments | None:
         if word in ("-h", "-help", "--help"):
             return None
         name, assigned, value = word.partition("=")
-        flag = flags.get("--" + name.lstrip("-"))
+        flag = flags.get("--" + name.lstrip("-")) or short.get(name)
         if flag is None:
             raise UsageError(f"unknown flag {name}{_suggestion(name, flags)}")
         if not flag.value:
@@ -101,6 +104,8 @@ def parse(command: Command, words: Sequence[str]) -> Arguments | None:
                 raise UsageError(f"{flag.name} needs a value: {flag.name} {flag.value}")
             value = rest.pop(0)
         _store(arguments, flag, value)
+    if arguments.operands and not command.operands:
+        raise UsageError(f"expected no arguments, found {arguments.operands[0]!r}")
     return arguments
 
 
@@ -132,19 +137,22 @@ def usage(command: Command) -> str:
 
 def help_text(command: Command) -> str:
     """The help of a command."""
+    import shutil
     import textwrap
 
+    columns = min(max(shutil.get_terminal_size((100, 24)).columns, 60), 100)
     lines = [usage(command), "", command.summary + "."]
     if command.flags:
         lines.append("")
     width = max((len(_shown(flag)) for flag in command.flags), default=0) + 2
     for flag in command.flags:
-        wrapped = textwrap.wrap(flag.help, max(100 - width - 2, 30))
+        wrapped = textwrap.wrap(flag.help, max(columns - width - 2, 30))
         lines += [f"  {_shown(flag) if not number else '':{width}}{line}" for number, line in enumerate(wrapped)]
     if command.notes:
-        lines += ["", *textwrap.wrap(command.notes, 100)]
+        lines += ["", *textwrap.wrap(command.notes, columns)]
     return "\n".join(lines) + "\n"
 
 
 def _shown(flag: Flag) -> str:
-    return f"{flag.name} {flag.value}".rstrip() + ("..." if flag.repeated else "")
+    name = f"{flag.short}, {flag.name}" if flag.short else flag.name
+    return f"{name} {flag.value}".rstrip() + ("..." if flag.repeated else "")

@@ -57,8 +57,9 @@ def execute(arguments: Arguments) -> int:
         except Timeout:
             raise Timeout(f"module closed with context deadline exceeded (timeout {seconds:g}s)") from None
         except LinkError as error:
-            missing = "cannot be satisfied" in str(error)
-            advice = f"\n{explain(module)}" if missing else ""
+            advice = f"\n{explain(module)}" if "cannot be satisfied" in str(error) else ""
+            if "is no program" in str(error):
+                advice = "\nTo call a function of it: wasmine run --invoke FUNCTION FILE [ARGS...]"
             raise CommandError(f"error instantiating wasm binary: {error}{advice}") from error
 
 
@@ -193,6 +194,15 @@ def _shown(value: Any, type: Any) -> str:
     return f"{value:g}" if type is F32 else repr(value) if type is F64 else str(value)
 
 
+def _groups(text: str) -> list[str]:
+    from wasmine.wasi.preview1 import GROUPS
+
+    for group in text.split(","):
+        if group not in ("all", *GROUPS):
+            raise ValueError(f"expected all, {', '.join(GROUPS)}, with commas between")
+    return text.split(",")
+
+
 COMMAND = Command(
     "run",
     "Run a WASI program, or call an exported function",
@@ -219,7 +229,7 @@ COMMAND = Command(
             "--hostlogging",
             "log calls of the operating system: all, clock, filesystem, poll, proc, random, sock",
             "GROUPS",
-            convert=lambda text: text.split(","),
+            convert=_groups,
         ),
         QUIET,
     ),

@@ -36,6 +36,6 @@ COMMAND = Command(
     (
         Flag("--flat", "one instruction a line instead of folded expressions"),
         Flag("--skeleton", "leave out function bodies and the contents of segments"),
-        Flag("--output", "where to write, standard output if not given", "PATH"),
+        Flag("--output", "where to write, standard output if not given", "PATH", short="-o"),
     ),
 )

@@ -22,5 +22,9 @@ COMMAND = Command(
     "Translate the text format to the binary format",
     "FILE",
     execute,
-    (Flag("--output", "where to write, - for standard output; FILE with .wasm, here, if not given", "PATH"),),
+    (
+        Flag(
+            "--output", "where to write, - for standard output; FILE with .wasm, here, if not given", "PATH", short="-o"
+        ),
+    ),
 )
