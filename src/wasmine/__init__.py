@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         Frame,
         LinkError,
         OutOfFuel,
+        SnapshotError,
         Timeout,
         Trap,
         TrapKind,
@@ -40,7 +41,9 @@ if TYPE_CHECKING:
     from wasmine.runtime.limits import Limits
     from wasmine.runtime.memory import Memory
     from wasmine.runtime.module import ImportType, Module
+    from wasmine.runtime.pool import Pool
     from wasmine.runtime.runtime import Runtime
+    from wasmine.runtime.snapshot import Snapshot
     from wasmine.runtime.table import Table
     from wasmine.runtime.tag import Tag
     from wasmine.wasi.program import DEVNULL, PIPE, STDOUT, CompletedProgram, ProgramFailed, run
@@ -53,6 +56,7 @@ _HOMES = {
         "Frame",
         "LinkError",
         "OutOfFuel",
+        "SnapshotError",
         "Timeout",
         "Trap",
         "TrapKind",
@@ -72,7 +76,9 @@ _HOMES = {
     "wasmine.runtime.limits": ("Limits",),
     "wasmine.runtime.memory": ("Memory",),
     "wasmine.runtime.module": ("ImportType", "Module"),
+    "wasmine.runtime.pool": ("Pool",),
     "wasmine.runtime.runtime": ("Runtime",),
+    "wasmine.runtime.snapshot": ("Snapshot",),
     "wasmine.runtime.table": ("Table",),
     "wasmine.runtime.tag": ("Tag",),
     "wasmine.wasi.program": ("DEVNULL", "PIPE", "STDOUT", "CompletedProgram", "ProgramFailed", "run"),
@@ -104,8 +110,11 @@ __all__ = [
     "MemoryType",
     "Module",
     "OutOfFuel",
+    "Pool",
     "ProgramFailed",
     "Runtime",
+    "Snapshot",
+    "SnapshotError",
     "Table",
     "TableType",
     "Tag",

@@ -207,3 +207,7 @@ class OutOfFuel(_Stopped):
 
     `reason` is the message alone, `frames` the wasm call stack, innermost first.
     """
+
+
+class SnapshotError(WasmineError):
+    """The state of an instance cannot be copied or written, or a file is not a snapshot of the module."""

@@ -218,10 +218,13 @@ def test_a_module_that_needs_more_is_refused(engine: Any, limits: Limits, messag
 def test_a_runtime_has_so_many_instances(engine: Any) -> None:
     runtime = Runtime(engine, limits=Limits(instances=2))
     first = runtime.instantiate(SIZES)
-    runtime.instantiate(SIZES)
+    second = runtime.instantiate(SIZES)
     with pytest.raises(LinkError, match="has 2 instances, as many as its limits allow"):
         runtime.instantiate(SIZES)
     first.close()
+    third = runtime.instantiate(SIZES)
+    assert not (second.closed or third.closed)
+    del second  # nobody holds it: it does not count any more
     runtime.instantiate(SIZES)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wasmine.compiler.machine.layout import Context as Fixed
+from wasmine.compiler.machine.layout import Record
 
 if TYPE_CHECKING:
     from wasmine.validation.context import Context
@@ -28,10 +29,12 @@ class ContextLayout:
     (`Context.declared`), the offset of the address of its function record; it may be 0 for one that the module defines,
     then code asks for it (`Service.REF_FUNC`), and the answer should be kept here. `types`: for every type index, the
     offset of the number of the type (`references.type_number`). `fuel`: the offset of what is left of the fuel, None where
-    it is not counted. `size` is the size of the whole.
+    it is not counted. `functions`: the offset of the function record itself, for every function that the module defines
+    and that may be referred to; one after another, in the order of their indices, from `first_record` on. `size` is the
+    size of the whole.
     """
 
-    __slots__ = ("fuel", "globals", "memories", "records", "size", "tables", "types")
+    __slots__ = ("first_record", "fuel", "functions", "globals", "memories", "records", "size", "tables", "types")
 
     def __init__(self, context: Context, *, metered: bool = False) -> None:
         at = Fixed.FIXED
@@ -55,4 +58,10 @@ class ContextLayout:
             self.records[index] = at
             at += _WORD
         self.types = range(at, at + _WORD * len(context.types), _WORD)
-        self.size = at + _WORD * len(context.types)
+        at += _WORD * len(context.types)
+        self.first_record = at
+        own = set(declared)
+        if context.syntax.start is not None and context.syntax.start not in imported:
+            own.add(context.syntax.start)
+        self.functions = dict(zip(sorted(own), range(at, at + Record.SIZE * len(own), Record.SIZE), strict=True))
+        self.size = at + Record.SIZE * len(own)

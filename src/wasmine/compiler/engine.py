@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import functools
 import sys
-import weakref
 from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from wasmine.compiler.availability import unavailable
-from wasmine.compiler.code import FIRST_HOST
+from wasmine.compiler.contexts import Contexts, contexts
 from wasmine.compiler.fuel import NativeFuel
 from wasmine.compiler.function import NativeFunction, NativeHostFunction
 from wasmine.compiler.globals import NativeGlobal
+from wasmine.compiler.hosts import Hosts, hosts
 from wasmine.compiler.instance import NativeCode
-from wasmine.compiler.machine import architecture, glue, layout, libc
-from wasmine.compiler.machine.lock import lock
+from wasmine.compiler.machine import glue, layout, libc
 from wasmine.compiler.machine.processor import level
 from wasmine.compiler.memory import GUARD, NativeMemory
 from wasmine.compiler.module import ModuleCode
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
     from wasmine.compiler.templates.library import TemplateLibrary
     from wasmine.format.types import DefinedType, GlobalType, MemoryType, TableType
     from wasmine.runtime.host import HostCallable
+    from wasmine.runtime.image import Image
     from wasmine.runtime.instance import Instance
     from wasmine.runtime.module import Module
     from wasmine.validation.location import Located
@@ -72,18 +72,17 @@ class CompilerEngine(Engine):
         if problem:
             raise UnsupportedFeature("compiler", problem)
         self.bounds = ("checked" if guard_pages() else "guard") if bounds == "auto" else bounds
+        self._keys = (f"compiler {self.bounds}", f"compiler {self.bounds}, metered")  # not metered, metered
         self.glue: Glue = glue.load()
-        self.references = References()
-        self.instances: dict[int, NativeCode] = {}  # by the address of the VM context
-        self.hosts: list[NativeHostFunction] = []
-        self._memories: weakref.WeakSet[NativeMemory] = weakref.WeakSet()
+        self.references = References(self)
+        self.instances: Contexts = contexts
+        self.hosts: Hosts = hosts
         self.services = Services(self)
 
-    def new_memory(self, type: MemoryType) -> NativeMemory:
-        """A zeroed memory."""
-        memory = NativeMemory(type, guarded=self.bounds == "guard")
+    def new_memory(self, type: MemoryType, image: Image | None = None) -> NativeMemory:
+        """A memory: zeros, or an image."""
+        memory = NativeMemory(type, guarded=self.bounds == "guard", image=image)
         memory.owner = self
-        self._memories.add(memory)
         return memory
 
     def new_table(self, type: TableType, init: Any) -> NativeTable:
@@ -104,22 +103,15 @@ class CompilerEngine(Engine):
 
     def new_host_function(self, type: DefinedType, host: HostCallable) -> NativeHostFunction:
         """A function whose body is Python."""
-        function = NativeHostFunction(type, host, self)
-        with lock:
-            number = FIRST_HOST + len(self.hosts)
-            self.hosts.append(function)
-            function.record = self.references.new_record(function, host_stubs().stub(number), 0)
-        return function
+        return NativeHostFunction(type, host, self)
 
     def new_code(self, instance: Instance) -> NativeCode:
         """The code of an instance. UnsupportedFeature if its module needs what only the interpreter has."""
-        self._refuse_unsupported(instance.module)
         self.glue.install_faults()  # others may have put their handlers in front since
         return NativeCode(self, instance, self._module_code(instance.module, metered=instance.meter is not None))
 
     def prepare(self, module: Module, index: int, *, metered: bool) -> None:
         """Make the code of a function before anybody calls it."""
-        self._refuse_unsupported(module)
         self._module_code(module, metered=metered).compile(index)
 
     def _refuse_unsupported(self, module: Module) -> None:
@@ -135,9 +127,10 @@ class CompilerEngine(Engine):
         return ["gc"] if module.fact("needs GC objects", needs_gc_objects) else []
 
     def _module_code(self, module: Module, *, metered: bool) -> ModuleCode:
-        key = f"compiler {self.bounds}{', metered' if metered else ''}"
+        key = self._keys[metered]
         found: ModuleCode | None = module.cache.get(key)
         if found is None:
+            self._refuse_unsupported(module)
             made = ModuleCode(module, self.glue, template_library(), self.bounds, metered=metered)
             found = module.cache.setdefault(key, made)
         if self.cache is not None and found.stored is None:
@@ -149,6 +142,9 @@ class CompilerEngine(Engine):
     def trapped(self, trap: NativeTrap) -> WasmineError:
         """What a call ended with, as an exception."""
         if trap.trap == layout.BUSY:
+            code = contexts.get(trap.context)
+            if code is not None and code.instance.closed:
+                return WasmineError(f"{self._describe(trap.context)} is closed")
             return WasmineError(
                 f"{self._describe(trap.context)} is in use by another thread: an instance, and every other one that it "
                 "calls, is used by one thread at a time; make an instance for each thread, or use a lock"
@@ -173,15 +169,25 @@ class CompilerEngine(Engine):
 
     def _fault(self, trap: NativeTrap, instruction: Located | None, frames: Sequence[Frame]) -> Trap:
         """A trap that guard pages found."""
-        memory = next((m for m in list(self._memories) if m.base <= trap.address < m.base + m.reserved), None)
+        memory = self._memory_at(trap.address, trap.context)
         if memory is None:
             raise SystemError(
                 f"wasmine: signal {trap.signal} in compiled code at {trap.pc:#x}, address {trap.address:#x}, which is in "
-                f"no memory of this runtime: a bug of the compiler, please report it ({', '.join(map(str, frames[:1]))})"
+                f"no memory of the instance: a bug of the compiler, please report it ({', '.join(map(str, frames[:1]))})"
             )
         if instruction is None:
             return Trap(TrapKind.MEMORY_OUT_OF_BOUNDS)
         return fault_of(trap.address - memory.base, memory.byte_length, instruction)
+
+    @staticmethod
+    def _memory_at(address: int, context: int) -> NativeMemory | None:
+        """The memory of the instance with this VM context that an address belongs to."""
+        memories: list[Any] = contexts[context].instance.memories
+        return next((memory for memory in memories if memory.base <= address < memory.base + memory.reserved), None)
+
+    def is_idle(self) -> bool:
+        """Whether no thread runs wasm code, or Python code that such code called."""
+        return self.glue.threads.idle()
 
     def passed(self, error: BaseException, trap: NativeTrap) -> None:
         """What Python code or a call nested in it raised left a call: note the wasm functions that it passed."""
@@ -217,41 +223,7 @@ class CompilerEngine(Engine):
         return f"instance {name!r}" if name else "the instance"
 
     def close(self) -> None:
-        """Nothing can be given back while functions may be held."""
-
-
-class HostStubs:
-    """Makes the code of host functions, a page of stubs at a time. All engines of the process use the same."""
-
-    def __init__(self, glue: Glue) -> None:
-        self._glue = glue
-        self._machine = architecture.host()
-        self._per_page = 4096 // self._machine.STUB_SIZE
-        self._pages: dict[int, int] = {}
-
-    def stub(self, number: int) -> int:
-        """The address of the stub for a host function."""
-        page, position = divmod(number, self._per_page)
-        with lock:
-            start = self._pages.get(page)
-            if start is None:
-                start = self._pages[page] = self._make(page * self._per_page)
-        return start + position * self._machine.STUB_SIZE
-
-    def _make(self, first: int) -> int:
-        start = self._glue.code.reserve(4096)
-        target = self._glue.symbols["host_function"]
-        size = self._machine.STUB_SIZE
-        self._glue.code.fill(
-            start, b"".join(self._machine.stub(target, first + i, start + i * size) for i in range(self._per_page))
-        )
-        return start
-
-
-@functools.cache
-def host_stubs() -> HostStubs:
-    """The stubs of this process."""
-    return HostStubs(glue.load())
+        """What lives goes when nobody can reach it any more."""
 
 
 __all__ = ["CompilerEngine", "NativeFunction", "template_library", "unavailable"]

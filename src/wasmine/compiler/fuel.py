@@ -16,16 +16,18 @@ class NativeFuel(Fuel):
     Code counts 64 bits. What is beyond them, for which it would have to run for centuries, is left out of account.
     """
 
-    __slots__ = ("_beyond", "_cell")
+    __slots__ = ("_beyond", "_cell", "_keep")
 
     def __init__(self, left: int) -> None:
         self._cell = ctypes.c_uint64()
+        self._keep: object = None
         super().__init__(left)
 
-    def move(self, context: ctypes.Array[ctypes.c_ubyte], offset: int) -> None:
-        """Live at an offset in the memory of a VM context from now on, and keep that alive."""
+    def place(self, address: int, keep: object) -> None:
+        """Live at an address in a VM context from now on, and keep that alive."""
         value = self._cell.value
-        self._cell = ctypes.c_uint64.from_buffer(context, offset)
+        self._cell = ctypes.c_uint64.from_address(address)
+        self._keep = keep
         self._cell.value = value
 
     @property

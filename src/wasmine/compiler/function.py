@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from ctypes import c_size_t
+from ctypes import c_size_t, c_uint64
 from typing import TYPE_CHECKING, Any
 
+from wasmine.compiler.hosts import hosts
 from wasmine.compiler.machine.glue import NativeTrap
-from wasmine.compiler.machine.layout import Call
+from wasmine.compiler.machine.layout import Call, Record
+from wasmine.compiler.references import display_address, type_number
 from wasmine.errors import Trap, TrapKind
 from wasmine.runtime.deadline import calls_host
 from wasmine.runtime.function import Function
@@ -23,7 +25,9 @@ class NativeFunction(Function):
 
     __slots__ = ("_convention", "_current", "_engine", "_enter", "_size", "record")
 
-    def __init__(self, defined: DefinedType, name: str, instance: Instance, index: int, engine: CompilerEngine) -> None:
+    def __init__(
+        self, defined: DefinedType, name: str | None, instance: Instance, index: int, engine: CompilerEngine
+    ) -> None:
         super().__init__(defined, name, instance, index)
         self.owner = engine
         self.record = 0
@@ -62,14 +66,19 @@ class NativeFunction(Function):
 class NativeHostFunction(Function):
     """A function whose body is Python. Its record's context is 0: machine code calls it in the context of the caller."""
 
-    __slots__ = ("convention", "host", "record")
+    __slots__ = ("convention", "host", "number", "record")
 
     def __init__(self, defined: DefinedType, host: HostCallable, engine: CompilerEngine) -> None:
         super().__init__(defined, host.name, None, -1)
         self.owner = engine
         self.host = host
         self.convention = engine.references.convention(defined)
-        self.record = 0
+        self.number = hosts.take()
+        hosts.add(self.number, self)
+        self.record = hosts.record(self.number)
+        fields = (c_uint64 * 4).from_address(self.record)
+        fields[Record.TYPE // 8] = type_number(defined)
+        fields[Record.SUPERTYPES // 8] = display_address(defined)
 
     def invoke(self, *args: Any) -> Any:
         """Call with internal values, from Python: there is no calling instance."""

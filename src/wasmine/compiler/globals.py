@@ -3,43 +3,76 @@
 from __future__ import annotations
 
 import ctypes
+import weakref
 from typing import TYPE_CHECKING, Any
 
+from wasmine.compiler.domain import Domain
+from wasmine.format.types import is_function_type
 from wasmine.runtime.globals import Global
 
 if TYPE_CHECKING:
+    from wasmine.compiler.instance import NativeCode
     from wasmine.compiler.references import References
-    from wasmine.compiler.values import Slots
     from wasmine.format.types import GlobalType
 
 
-class _Cell(ctypes.c_ubyte * 16):  # type: ignore[misc]
-    """A cell."""
-
-
 class NativeGlobal(Global):
-    """A global in a cell of its own. `address` is where machine code reads and writes it."""
+    """A global in a cell: in the VM context of the instance that defines it, or one of its own.
 
-    __slots__ = ("_cell", "_slots", "_view", "address")
+    `address` is where machine code reads and writes it. `home` is the instance that defines it and `domain` what keeps
+    alive what it refers to; both are None unless it holds function references.
+    """
+
+    __slots__ = ("_address", "_initial", "_keep", "_references", "_slots", "_view", "domain", "home")
 
     def __init__(self, type: GlobalType, value: Any, references: References) -> None:
         super().__init__(type)
-        self._slots: Slots = references.slots((type.value,))
-        self._cell = _Cell()
-        self.address = ctypes.addressof(self._cell)
-        self._view = memoryview(self._cell).cast("B")
-        self.set(value)
+        self._references = references
+        self._slots = references.slots((type.value,))
+        self._initial = value  # until it has a place
+        self._address = 0
+        self._view: memoryview | None = None
+        self._keep: object = None
+        self.home: NativeCode | None = None
+        self.domain: Domain | None = None
+        if is_function_type(type.value):
+            self.domain = Domain()
+            self.domain.globals.append(weakref.ref(self))
 
-    def move(self, context: ctypes.Array[ctypes.c_ubyte], offset: int) -> None:
-        """Live at an offset in the memory of a VM context from now on, and keep that alive."""
-        value = self._view
-        self._cell = _Cell.from_buffer(context, offset)
-        self.address = ctypes.addressof(self._cell)
-        self._view = memoryview(self._cell).cast("B")
-        self._view[:] = value
+    def place(self, image: bytearray, offset: int, code: NativeCode) -> None:
+        """Live at an offset in the VM context of an instance, of which `image` is to be the contents."""
+        self._write(memoryview(image)[offset:], self._initial)
+        self._initial = None
+        self._address = code.address + offset
+        self._keep = code.lease
+
+    @property
+    def address(self) -> int:
+        """The address of its cell."""
+        if not self._address:
+            cell = (ctypes.c_ubyte * 16)()
+            self._write(memoryview(cell).cast("B"), self._initial)
+            self._initial = None
+            self._address, self._keep = ctypes.addressof(cell), cell
+        return self._address
+
+    @property
+    def _cell(self) -> memoryview:
+        if self._view is None:
+            self._view = memoryview((ctypes.c_ubyte * 16).from_address(self.address)).cast("B")
+        return self._view
+
+    def _write(self, view: memoryview, value: Any) -> None:
+        if self.domain is not None:
+            view[:8] = self._references.address(value).to_bytes(8, "little")
+            self.domain.hold(value)
+        else:
+            self._slots.write(view, 0, (value,))
 
     def get(self) -> Any:
-        return self._slots.read(self._view, 0)[0]
+        if not self._address:
+            return self._initial
+        return self._slots.read(self._cell, 0)[0]
 
     def set(self, value: Any) -> None:
-        self._slots.write(self._view, 0, (value,))
+        self._write(self._cell, value)

@@ -3,101 +3,263 @@
 from __future__ import annotations
 
 import ctypes
-from typing import TYPE_CHECKING
+import weakref
+from array import array
+from typing import TYPE_CHECKING, Any, Final
 
-from wasmine.compiler.fuel import NativeFuel
+from wasmine.compiler.contexts import contexts
+from wasmine.compiler.domain import Domain
 from wasmine.compiler.function import NativeFunction
-from wasmine.compiler.globals import NativeGlobal
 from wasmine.compiler.machine.layout import Context, Record
-from wasmine.compiler.memory import NativeMemory, Pair
-from wasmine.compiler.module import CONTEXT_ALIGNMENT
-from wasmine.compiler.table import NativeTable
+from wasmine.compiler.references import display_address, type_number
+from wasmine.errors import WasmineError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from wasmine.compiler.engine import CompilerEngine
+    from wasmine.compiler.memory import NativeMemory
     from wasmine.compiler.module import ModuleCode
+    from wasmine.compiler.table import NativeTable
     from wasmine.interpreter.atomics import Monitor
+    from wasmine.runtime.function import Function
     from wasmine.runtime.instance import Instance
+    from wasmine.runtime.table import Functions, Table
+
+CLOSED: Final = 1
+"""In Context.THREAD: nobody can take the instance any more. No thread block has this address."""
+
+_MANY: Final = 32
+"""With so many importers noted, those that are gone are forgotten."""
 
 
 class NativeCode:
     """The engine's side of an instance. `address` is that of its VM context, which stays where it is.
 
-    `complete` fills the context in once the instance has its memories, tables and globals; no code runs before.
+    `complete` fills the context in once the instance has its memories, tables and globals; no code runs before. `domain`
+    keeps alive what machine code may hold references to, None where there is no such thing.
     """
+
+    __slots__ = (
+        "__weakref__",
+        "_importers",
+        "_many",
+        "address",
+        "domain",
+        "engine",
+        "extra_records",
+        "instance",
+        "lease",
+        "module",
+    )
 
     def __init__(self, engine: CompilerEngine, instance: Instance, module: ModuleCode) -> None:
         self.engine = engine
         self.instance = instance
         self.module = module
-        self._buffer = module.buffer_type()
-        start = ctypes.addressof(self._buffer)
-        self.address = (start + CONTEXT_ALIGNMENT - 1) & -CONTEXT_ALIGNMENT
-        self._shift = self.address - start
-        self._waiting: dict[int, int] = {}  # records that still lead to a stub, by function
-        ctypes.memmove(self.address, module.initial, len(module.initial))
-        self._set(Context.CALL_HOST, engine.services.callable_address)
+        self.lease = contexts.take(module.layout.size)
+        self.address = int(self.lease)
+        contexts.add(self.address, self)
+        self.extra_records: dict[int, tuple[int, Any]] = {}  # records that have no place in the context, by address
+        self._importers: list[weakref.ref[NativeCode]] = []
+        self._many = _MANY
+        self.domain: Domain | None = None
+        if module.passes_functions:
+            self.join(engine.references.common)
 
-    def _set(self, offset: int, value: int) -> None:
-        ctypes.c_uint64.from_address(self.address + offset).value = value
+    # -------------------------------------------------------------------------------------------- the context
 
     def complete(self) -> None:
         """The instance is complete: point the context at what it consists of."""
-        layout, instance = self.module.layout, self.instance
-        self._attach(layout.memories, instance.memories)
-        self._attach(layout.tables, instance.tables)
-        imported = instance.module.context.imported_globals
-        for index, (offset, variable) in enumerate(zip(layout.globals, instance.globals, strict=True)):
-            assert isinstance(variable, NativeGlobal)
-            if index < imported:
-                self._set(offset, variable.address)
-            else:
-                variable.move(self._buffer, self._shift + offset)
-        for index in range(instance.module.context.imported_functions):
-            self._set(layout.records[index], self.engine.references.record(instance.function(index)))
-        if layout.fuel is not None:
-            assert isinstance(instance.meter, NativeFuel)
-            instance.meter.move(self._buffer, self._shift + layout.fuel)
-        self.engine.instances[self.address] = self
+        module, instance, address = self.module, self.instance, self.address
+        image = bytearray(module.initial)
+        words = memoryview(image).cast("Q")
+        words[Context.CALL_HOST // 8] = self.engine.services.callable_address
+        if module.records:
+            at = (module.layout.first_record + Record.CONTEXT) // 8
+            words[at :: Record.SIZE // 8] = array("Q", (address,)) * module.records
+        for offset, memory in zip(module.own_memories, instance.memories[module.first_memory :], strict=True):
+            self._point(words, offset, memory)
+        for offset, table in zip(module.own_tables, instance.tables[module.first_table :], strict=True):
+            self._point(words, offset, table)
+            self._adopt(table)
+        for offset, variable in zip(module.own_globals, instance.globals[module.first_global :], strict=True):
+            variable.place(image, offset, self)  # type: ignore[attr-defined]
+            self._adopt(variable)
+        if instance.module.syntax.imports:
+            self._import(words)
+        ctypes.memmove(address, bytes(image), len(image))
+        if module.layout.fuel is not None:
+            instance.meter.place(address + module.layout.fuel, self.lease)  # type: ignore[union-attr]
+        for offset, shared in zip(module.layout.memories, instance.memories[: module.first_memory], strict=False):
+            shared.attach(self.address, address + offset)  # type: ignore[attr-defined]
+        for offset, shared in zip(module.layout.tables, instance.tables[: module.first_table], strict=False):
+            shared.attach(self.address, address + offset)  # type: ignore[attr-defined]
 
-    def _attach(self, offsets: Iterable[int], members: Iterable[object]) -> None:
-        for offset, shared in zip(offsets, members, strict=True):
-            assert isinstance(shared, NativeMemory | NativeTable)
-            shared.attach(Pair.from_buffer(self._buffer, self._shift + offset))
+    def _point(self, words: memoryview, offset: int, own: Any) -> None:
+        contexts.note(self.address, own.fields, self.address + offset)
+        words[offset // 8], words[offset // 8 + 1] = own.base, own.length
+
+    def _adopt(self, own: Any) -> None:
+        """A table or global of the instance itself: if it holds functions, it belongs to the domain."""
+        if own.domain is not None:
+            own.home = self
+            self.join(own.domain)
+
+    def _import(self, words: memoryview) -> None:
+        """What is imported: in the context, and among what keeps whom alive."""
+        module, instance = self.module, self.instance
+        address = self.engine.references.address
+        for index in range(module.first_function):
+            function = instance.function(index)
+            words[module.layout.records[index] // 8] = address(function)
+            if function.instance is not None:
+                self._note_importer(function.instance.code)
+        for offset, variable in zip(module.layout.globals, instance.globals[: module.first_global], strict=False):
+            words[offset // 8] = variable.address  # type: ignore[attr-defined]
+        shared: list[Any] = [*instance.tables[: module.first_table], *instance.globals[: module.first_global]]
+        for member in shared:
+            if member.domain is not None:
+                self.join(member.domain)
+                self._note_importer(member.home)
+
+    # -------------------------------------------------------------------------------------------- lifetime
+
+    def own_domain(self) -> Domain:
+        """The domain of the instance, made on the first call."""
+        if self.domain is None:
+            self.domain = Domain()
+            self.domain.members.add(self)
+        self.domain = self.domain.current()
+        return self.domain
+
+    def join(self, domain: Domain) -> None:
+        """Live as long as everything in a domain does, and keep it alive."""
+        if self.domain is None:
+            self.domain = domain.current()
+            self.domain.members.add(self)
+        else:
+            self.domain = domain.absorb(self.domain)
+
+    def _note_importer(self, provider: Any) -> None:
+        if provider is None or provider is self:
+            return
+        importers = provider._importers
+        if len(importers) > provider._many:
+            importers[:] = [reference for reference in importers if reference() is not None]
+            provider._many = 2 * len(importers) + _MANY
+        importers.append(weakref.ref(self))
+
+    def is_imported(self) -> bool:
+        """Whether another instance that is still there imports functions, tables or globals of this one."""
+        return any(reference() is not None for reference in self._importers)
+
+    def imported_functions(self) -> list[Any]:
+        """The functions that the instance imports."""
+        return [self.instance.function(index) for index in range(self.module.first_function)]
+
+    def close(self) -> None:
+        """Give everything back if nobody else can reach the functions; otherwise that comes when nobody can."""
+        domain = self.domain.current() if self.domain is not None else None
+        if self.is_imported() or (domain is not None and domain.members - {self}):
+            if domain is not None and self.engine.is_idle():
+                domain.sweep()
+            return
+        thread = ctypes.c_uint64.from_address(self.address + Context.THREAD)
+        if thread.value == 0:  # it does not run; only Python, whose lock we hold, can make it
+            thread.value = CLOSED
+            if domain is not None:
+                domain.members.discard(self)
+            self.instance.abandon()
+
+    # -------------------------------------------------------------------------------------------- functions
 
     def function(self, index: int) -> NativeFunction:
         """A new function reference of a defined function."""
         instance = self.instance
-        defined = instance.module.context.functions[index]
-        name = instance.module.function_name(index)
-        function = NativeFunction(defined, name, instance, index, self.engine)
-        code = self.module.address(index)
-        function.record = self.engine.references.new_record(function, code, self.address)
-        if self.module.is_stub(code):
-            self._waiting[index] = function.record
+        function = NativeFunction(instance.module.context.functions[index], None, instance, index, self.engine)
+        function.record = self._record(index)
         return function
+
+    def _record(self, index: int) -> int:
+        """The address of the record of a defined function."""
+        offset = self.module.layout.functions.get(index)
+        if offset is not None:
+            return self.address + offset
+        # One that wasm code has no reference to: somebody asked for it by its number.
+        defined = self.module.context.functions[index]
+        block = (ctypes.c_uint64 * 4)(
+            self.module.address(index), self.address, type_number(defined), display_address(defined)
+        )
+        address = ctypes.addressof(block)
+        self.extra_records[address] = index, block
+        return address
+
+    def function_at(self, record: int) -> Any:
+        """The function whose record lies at an address."""
+        extra = self.extra_records.get(record)
+        if extra is not None:
+            return self.instance.function(extra[0])
+        number = (record - self.address - self.module.layout.first_record) // Record.SIZE
+        return self.instance.function(self.module.recorded[number])
 
     def compiled(self, index: int, code: int) -> None:
         """A function's stub was called, and this is its code: its record leads there from now on."""
-        record = self._waiting.pop(index, None)
-        if record is not None:
-            ctypes.c_uint64.from_address(record + Record.CODE).value = code
+        offset = self.module.layout.functions.get(index)
+        if offset is not None:
+            ctypes.c_uint64.from_address(self.address + offset + Record.CODE).value = code
 
     def record(self, index: int) -> int:
         """The address of the record of any function of the index space, kept in the context if that has a place."""
-        address = self.engine.references.record(self.instance.function(index))
+        if index < self.module.first_function:
+            address = self.engine.references.address(self.instance.function(index))
+        else:
+            address = self._record(index)
         offset = self.module.layout.records.get(index)
         if offset is not None:
-            self._set(offset, address)
+            ctypes.c_uint64.from_address(self.address + offset).value = address
         return address
+
+    def place(self, table: Table, at: int, functions: Functions) -> None:
+        """Copy functions of the instance into a table. Trap."""
+        native: NativeTable = table  # type: ignore[assignment]
+        plan = functions.plan
+        if plan is None:
+            plan = functions.plan = self.module.plan(functions.items)
+        # All additions at once, as one of long integers: there may be 100,000 functions.
+        words = bytearray((plan.offsets + self.address * plan.ones).to_bytes(8 * plan.count, "little"))
+        for position, item in plan.others:
+            address = native.hold(self.instance.function(item) if isinstance(item, int) else item)
+            words[8 * position : 8 * position + 8] = address.to_bytes(8, "little")
+        native.write_native(at, words)
+
+    def placed(self, table: Table) -> list[int | Function | None]:
+        """The elements of a table of functions."""
+        native: NativeTable = table  # type: ignore[assignment]
+        references, first = self.engine.references, self.address + self.module.layout.first_record
+        own = range(first, first + Record.SIZE * self.module.records)
+        known: dict[int, int | Function | None] = {
+            references.address(function): index for index, function in enumerate(self.imported_functions())
+        }
+        known[0] = None
+        found: list[int | Function | None] = []
+        for word in native.words():
+            if word in own:
+                found.append(self.module.recorded[(word - first) // Record.SIZE])
+            else:
+                if word not in known:
+                    function: Function = references.function(word)  # type: ignore[assignment]
+                    known[word] = function.index if function.instance is self.instance else function
+                found.append(known[word])
+        return found
+
+    def check_idle(self) -> None:
+        """WasmineError if another thread runs the instance."""
+        thread = ctypes.c_uint64.from_address(self.address + Context.THREAD).value
+        if thread and thread != self.engine.glue.threads.current().address:
+            raise WasmineError(
+                f"instance {self.instance.name or self.instance.module.name!r} is in use by another thread"
+            )
 
     def monitor(self, memory: int) -> Monitor:
         """The waiters of a memory."""
-        found = self.instance.memories[memory]
-        assert isinstance(found, NativeMemory)
+        found: NativeMemory = self.instance.memories[memory]  # type: ignore[assignment]
         return found.monitor
-
-    def close(self) -> None:
-        """Functions may still be held by tables: everything stays as long as the engine."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from typing import TYPE_CHECKING, Final
 
+from wasmine.compiler.contexts import contexts
 from wasmine.compiler.machine import libc
 from wasmine.compiler.machine.lock import lock
 from wasmine.compiler.machine.mapping import Mapping
@@ -13,7 +14,9 @@ from wasmine.interpreter.atomics import Monitor
 from wasmine.runtime.memory import Memory
 
 if TYPE_CHECKING:
+    from wasmine.compiler.table import NativeTable
     from wasmine.format.types import MemoryType
+    from wasmine.runtime.image import Image
 
 GUARD: Final = (8 << 30) + 65536
 """What a 32-bit memory reserves in guard mode: an index and an offset of 32 bits each reach 8 GiB, and the access itself a
@@ -23,36 +26,43 @@ RESERVE_64: Final = 1 << 36
 """What a 64-bit memory reserves at most (64 GiB): it is checked, so only its own size matters."""
 
 
-class Pair(ctypes.c_uint64 * 2):  # type: ignore[misc]
-    """A base and a length in a VM context, which it keeps alive."""
+_Pair: Final = ctypes.c_uint64 * 2
+
+
+def publish(shared: NativeMemory | NativeTable) -> None:
+    """Tell all VM contexts that use a memory or table where it is and how long."""
+    for field in list(shared.fields):
+        pair = _Pair.from_address(field)
+        if field in shared.fields:  # making the pair may have collected garbage, and the context with it
+            pair[0] = shared.base
+            pair[1] = shared.length
 
 
 class NativeMemory(Memory):
-    """A memory whose base never moves. `fields` are the (base, length) pairs in VM contexts that use it."""
+    """A memory whose base never moves. `fields` are the addresses of (base, length) pairs in VM contexts that use it.
 
-    __slots__ = ("_committed", "_length", "_mapping", "_monitor", "_view", "base", "fields", "guarded")
+    With an `image` it begins with its contents, which are shared until they are written to.
+    """
 
-    def __init__(self, type: MemoryType, *, guarded: bool) -> None:
+    __slots__ = ("_mapping", "_monitor", "_view", "base", "fields", "guarded", "length")
+
+    def __init__(self, type: MemoryType, *, guarded: bool, image: Image | None = None) -> None:
         super().__init__(type)
         self.guarded = guarded and type.address is not I64
-        size = type.limits.minimum << type.page_size_log2
-        self._mapping = self._reserve(size)
+        size = image.length if image is not None else type.limits.minimum << type.page_size_log2
+        self._mapping = self._reserve(size, image)
         self.base = self._mapping.base
         self._monitor: Monitor | None = None
         self._view: memoryview | None = None
-        self._committed = 0
-        self._length = 0
-        self.fields: list[Pair] = []
-        if not self._commit(size):
-            raise MemoryError(f"cannot allocate a memory of {size} bytes")
-        self._length = size
+        self.length = size
+        self.fields: dict[int, None] = {}
 
-    def _reserve(self, size: int) -> Mapping:
+    def _reserve(self, size: int, image: Image | None) -> Mapping:
         """The address space: for a checked memory what is to be had, up to its maximum, if that is not absurd."""
         wanted = GUARD if self.guarded else self._room(size)
         while True:
             try:
-                return Mapping(wanted)
+                return Mapping(wanted, libc.round_up(size), image)
             except OSError as error:
                 if self.guarded or wanted <= libc.round_up(size):
                     raise MemoryError(f"cannot reserve {wanted} bytes of address space for a memory: {error}") from None
@@ -83,45 +93,44 @@ class NativeMemory(Memory):
         end = libc.round_up(size)
         if end > self._mapping.size:
             return False
-        if end > self._committed:
-            try:
-                self._mapping.use(self._committed, end)
-            except OSError:
-                return False
-            self._committed = max(self._committed, end)
+        try:
+            self._mapping.use(end)
+        except OSError:
+            return False
         return True
 
-    def attach(self, pair: Pair) -> None:
-        """Keep a pair up to date from now on."""
+    def attach(self, context: int, field: int) -> None:
+        """Keep a pair in a VM context up to date from now on."""
         with lock:
-            self.fields.append(pair)
-            self._publish()
-
-    def _publish(self) -> None:
-        for pair in self.fields.copy():
-            pair[0] = self.base
-            pair[1] = self._length
+            contexts.note(context, self.fields, field)
+            publish(self)
 
     @property
     def byte_length(self) -> int:
-        return self._length
+        return self.length
 
     def extend(self, delta: int) -> int:
         with lock:
             log2 = self.type.page_size_log2
             while True:
-                length = self._length
+                length = self.length
                 old = length >> log2
                 if old + delta > self.maximum or not self._commit((old + delta) << log2):
                     return -1
-                if self._length == length:  # nobody has come in between: a finalizer may, on this very thread
-                    self._length = (old + delta) << log2
+                if self.length == length:  # nobody has come in between: a finalizer may, on this very thread
+                    self.length = (old + delta) << log2
                     break
-            self._publish()
+            publish(self)
             return old
 
     def view(self) -> memoryview:
         found = self._view
         if found is None:
             found = self._view = self._mapping.view()
-        return found[: self._length]
+        return found[: self.length]
+
+    def initialize(self, address: int, data: bytes | memoryview) -> None:
+        if address + len(data) <= self.length and isinstance(data, bytes):
+            ctypes.memmove(self.base + address, data, len(data))  # no view is needed
+        else:
+            super().initialize(address, data)

@@ -7,29 +7,45 @@ calls go through it. A slot first holds the address of a stub that has the funct
 from __future__ import annotations
 
 import ctypes
+import sys
 import weakref
+from array import array
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from wasmine.compiler.baseline import compile_function
 from wasmine.compiler.code import ALIGNMENT, RelocationKind
 from wasmine.compiler.context import ContextLayout
 from wasmine.compiler.machine import architecture, libc
-from wasmine.compiler.machine.layout import Context
+from wasmine.compiler.machine.layout import Context, Record
 from wasmine.compiler.machine.lock import lock
-from wasmine.compiler.references import type_number
+from wasmine.compiler.references import display_address, type_number
 from wasmine.compiler.storage import packed, unpacked
 from wasmine.validation.location import Located, locate
+from wasmine.format.types import is_function_type
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from wasmine.compiler.code import FunctionCode
     from wasmine.compiler.machine.glue import Glue
     from wasmine.compiler.templates.library import TemplateLibrary
     from wasmine.runtime.cache import Stored
+    from wasmine.runtime.function import Function
     from wasmine.runtime.module import Module
+    from wasmine.validation.context import Context as ValidContext
 
 
-CONTEXT_ALIGNMENT: Final = 64
-"""What the address of a VM context is a multiple of."""
+class Plan(NamedTuple):
+    """Functions to be written into a table: where their records lie, in 64-bit lanes of long integers.
+
+    A lane of `offsets` has the offset in the VM context, and one of `ones` has 1, for a function whose record lies there;
+    both are 0 for null and for the `others`, which are positions and what `runtime.table.Functions` has there.
+    """
+
+    count: int
+    offsets: int
+    ones: int
+    others: list[tuple[int, int | Function]]
 
 
 class Placed(NamedTuple):
@@ -122,16 +138,56 @@ class ModuleCode:
         self._pages: list[tuple[int, int]] = []  # address and size of what lies in code memory
         self._owner = _owner_of(glue, self._pages)
         self._make_table(len(module.syntax.code))
-        self.buffer_type = ctypes.c_ubyte * (self.layout.size + CONTEXT_ALIGNMENT)
+        self._describe(module.context)
         self.initial = self._initial_context()
 
-    def _initial_context(self) -> bytes:
+    def _describe(self, context: ValidContext) -> None:
+        """What every instantiation needs to know."""
+        layout = self.layout
+        self.first_function, self.first_table = context.imported_functions, context.imported_tables
+        self.first_memory, self.first_global = context.imported_memories, context.imported_globals
+        self.own_memories = layout.memories[self.first_memory :]
+        self.own_tables = layout.tables[self.first_table :]
+        self.own_globals = layout.globals[self.first_global :]
+        self.recorded = list(layout.functions)
+        self.records = len(layout.functions)
+        boundary = {*context.functions[: self.first_function], *(context.functions[i] for i in layout.functions)}
+        self.passes_functions = any(
+            is_function_type(type)
+            for defined in {*boundary, *context.tags}
+            for type in (*defined.composite.params, *defined.composite.results)
+        )
+
+    def _initial_context(self) -> bytearray:
         """What the VM contexts of all instances begin with."""
         found = bytearray(self.layout.size)
+        words = memoryview(found).cast("Q")
+        words[Context.TRAP // 8] = self._glue.symbols["trap"]
         for offset, type in zip(self.layout.types, self.context.types, strict=True):
-            found[offset : offset + 8] = type_number(type).to_bytes(8, "little")
-        found[Context.TRAP : Context.TRAP + 8] = self._glue.symbols["trap"].to_bytes(8, "little")
-        return bytes(found)
+            words[offset // 8] = type_number(type)
+        for index, offset in self.layout.functions.items():
+            defined = self.context.functions[index]
+            words[(offset + Record.CODE) // 8] = self.address(index)
+            words[(offset + Record.TYPE) // 8] = type_number(defined)
+            words[(offset + Record.SUPERTYPES) // 8] = display_address(defined)
+        return found
+
+    def plan(self, items: Sequence[int | Function | None]) -> Plan:
+        """How to write functions of an instance into a table."""
+        offsets, ones = array("Q"), array("Q")
+        others: list[tuple[int, int | Function]] = []
+        for position, item in enumerate(items):
+            offset = self.layout.functions.get(item, 0) if isinstance(item, int) else 0
+            offsets.append(offset)
+            ones.append(offset > 0)
+            if not offset and item is not None:
+                others.append((position, item))
+        return Plan(
+            len(items),
+            int.from_bytes(offsets.tobytes(), sys.byteorder),
+            int.from_bytes(ones.tobytes(), sys.byteorder),
+            others,
+        )
 
     def _make_table(self, count: int) -> None:
         """The code table, then the stubs, in pages of their own."""
@@ -174,6 +230,9 @@ class ModuleCode:
             if self.is_stub(start):
                 start = self._place(self._code(index))
                 ctypes.c_uint64.from_address(self.slot(index)).value = start
+                offset = self.layout.functions.get(index)
+                if offset is not None:  # records of instances to come need no stub
+                    self.initial[offset + Record.CODE : offset + Record.CODE + 8] = start.to_bytes(8, "little")
             return start
 
     def _code(self, index: int) -> FunctionCode:

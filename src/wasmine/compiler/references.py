@@ -5,12 +5,15 @@ from __future__ import annotations
 import ctypes
 import itertools
 import weakref
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
+from wasmine.compiler.contexts import contexts
+from wasmine.compiler.domain import Domain
+from wasmine.compiler.hosts import hosts
 from wasmine.compiler.machine.layout import Record
 from wasmine.compiler.machine.lock import lock
 from wasmine.compiler.values import Convention, Slots
-from wasmine.format.types import FuncType, Heap
+from wasmine.format.types import FuncType, is_function_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 
 _type_numbers: weakref.WeakKeyDictionary[DefinedType, int] = weakref.WeakKeyDictionary()
 _next_type_number = itertools.count(1)
+_displays: weakref.WeakKeyDictionary[DefinedType, ctypes.Array[ctypes.c_uint64]] = weakref.WeakKeyDictionary()
 
 
 def type_number(type: DefinedType) -> int:
@@ -31,29 +35,28 @@ def type_number(type: DefinedType) -> int:
     return found
 
 
-def is_function_type(type: RefType) -> bool:
-    """Whether references of this closed type are function references."""
-    heap = type.heap
-    if isinstance(heap, Heap):
-        return heap in (Heap.FUNC, Heap.NOFUNC)
-    return not isinstance(heap, int) and isinstance(heap.composite, FuncType)
-
-
-_RECORDS_PER_BLOCK: Final = 512
+def display_address(type: DefinedType) -> int:
+    """The address of the numbers of a type's display: how many, then from the root down. It lives as long as the type."""
+    found = _displays.get(type)
+    if found is None:
+        numbers = [type_number(above) for above in type.display]
+        with lock:
+            found = _displays.setdefault(type, (ctypes.c_uint64 * (1 + len(numbers)))(len(numbers), *numbers))
+    return ctypes.addressof(found)
 
 
 class References:
-    """The references of one engine. What a number or a record stands for is kept alive as long as the engine is."""
+    """The references of one engine, `owner`. What a number stands for is kept alive as long as the engine is.
 
-    def __init__(self) -> None:
+    `common` is the domain of the instances that can pass function references as arguments, results or in exceptions.
+    """
+
+    def __init__(self, owner: object) -> None:
+        self._owner = owner
+        self.common = Domain()
         self._next_number = itertools.count(1)
         self._objects: dict[int, Any] = {0: None}
         self._numbers: dict[int, int] = {}  # id(object) -> number; the object is in _objects, so the id stays its own
-        self._functions: dict[int, Function] = {}  # by the address of the record
-        self._records: dict[int, int] = {}  # id(function) -> address
-        self._room: list[int] = []
-        self._displays: dict[DefinedType, int] = {}
-        self._keep: list[Any] = []
         self._slots: dict[tuple[ValueType, ...], Slots] = {}
         self._conventions: dict[DefinedType, Convention] = {}
 
@@ -90,48 +93,33 @@ class References:
         return self._objects[number]
 
     def record(self, function: Function | None) -> int:
-        """The address of a function's record, made by `new_record`; 0 for null. TypeError for another runtime's."""
+        """The address of the record of a function that is passed to machine code; 0 for null. TypeError for another
+        runtime's.
+
+        Only functions that can pass references have such arguments and results, so it comes into the common domain.
+        """
+        address = self.address(function)
+        self.common.hold(function)
+        return address
+
+    def address(self, function: Function | None) -> int:
+        """The same of a function that whoever gets it keeps alive himself."""
         if function is None:
             return 0
-        try:
-            return self._records[id(function)]
-        except KeyError:
+        if function.owner is not self._owner:
             raise TypeError(
                 f"function {function.name} belongs to another runtime: functions cannot be passed between runtimes"
-            ) from None
+            )
+        address: int = function.record  # type: ignore[attr-defined]
+        return address
 
-    def function(self, address: int) -> Function | None:
+    @staticmethod
+    def function(address: int) -> Function | None:
         """The function whose record lies at an address; None for 0."""
-        return self._functions[address] if address else None
-
-    def new_record(self, function: Function, code: int, context: int) -> int:
-        """Make the record of a function: where its code is, and the VM context that it needs (0: the caller's)."""
-        with lock:
-            if not self._room:
-                # Never given back before the engine is: machine code may hold any of them.
-                block = (ctypes.c_ubyte * (Record.SIZE * _RECORDS_PER_BLOCK))()
-                self._keep.append(block)
-                start = ctypes.addressof(block)
-                self._room.extend(range(start, start + len(block), Record.SIZE))
-            address = self._room.pop()
-            fields = (ctypes.c_uint64 * 4).from_address(address)
-            fields[Record.CODE // 8] = code
-            fields[Record.CONTEXT // 8] = context
-            fields[Record.TYPE // 8] = type_number(function.defined)
-            fields[Record.SUPERTYPES // 8] = self._display(function.defined)
-            self._functions[address] = function
-            self._records[id(function)] = address
-            return address
-
-    def _display(self, type: DefinedType) -> int:
-        """The address of the numbers of a type's display: how many, then from the root down."""
-        found = self._displays.get(type)
-        if found is None:
-            numbers = [type_number(above) for above in type.display]
-            block = (ctypes.c_uint64 * (1 + len(numbers)))(len(numbers), *numbers)
-            self._keep.append(block)
-            found = self._displays[type] = ctypes.addressof(block)
-        return found
+        if not address:
+            return None
+        context = ctypes.c_uint64.from_address(address + Record.CONTEXT).value
+        return contexts[context].function_at(address) if context else hosts.at(address)
 
     def encoder(self, type: RefType) -> Callable[[Any], int]:
         """The function from internal reference values of this closed type to their native form."""

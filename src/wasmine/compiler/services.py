@@ -91,7 +91,7 @@ class Services:
             return 0
         try:
             if service >= FIRST_HOST:
-                self._call_host(code, service - FIRST_HOST, frame)
+                self._call_host(code, service, frame)
             else:
                 self._table[service](code, Operands(frame))
         except Thrown as thrown:

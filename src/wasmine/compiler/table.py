@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import ctypes
+import weakref
 from struct import pack
 from typing import TYPE_CHECKING, Any, Final
 
+from wasmine.compiler.contexts import contexts
+from wasmine.compiler.domain import Domain
 from wasmine.compiler.machine import libc
 from wasmine.compiler.machine.lock import lock
 from wasmine.compiler.machine.mapping import Mapping
+from wasmine.compiler.memory import publish
+from wasmine.format.types import is_function_type
+from wasmine.errors import Trap, TrapKind
 from wasmine.runtime.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from wasmine.compiler.memory import Pair
+    from wasmine.compiler.instance import NativeCode
     from wasmine.compiler.references import References
     from wasmine.format.types import TableType
 
@@ -24,9 +30,13 @@ _AT_ONCE: Final = 1 << 16
 
 
 class NativeTable(Table):
-    """A table whose base never moves. `fields` are the (base, size) pairs in VM contexts that use it."""
+    """A table whose base never moves. `fields` are the addresses of (base, size) pairs in VM contexts that use it.
 
-    __slots__ = ("_decode", "_encode", "_mapping", "_references", "_size", "base", "fields")
+    `home` is the instance that defines it, and `domain` what keeps alive what it refers to; both are None unless it holds
+    function references.
+    """
+
+    __slots__ = ("_decode", "_encode", "_mapping", "_references", "base", "domain", "fields", "home", "length")
 
     def __init__(self, type: TableType, init: Any, references: References) -> None:
         super().__init__(type)
@@ -34,37 +44,43 @@ class NativeTable(Table):
         if size > self.maximum:
             raise MemoryError(f"a table of {size} elements is too large: the maximum is {self.maximum}")
         self._references = references
-        self._encode = references.encoder(type.element)
         self._decode = references.decoder(type.element)
-        self._size = 0
-        self.fields: list[Pair] = []
+        self._encode = references.encoder(type.element)
+        self.home: NativeCode | None = None
+        self.domain: Domain | None = None
+        if is_function_type(type.element):
+            self._encode = self.hold
+            self.domain = Domain()
+            self.domain.tables.append(weakref.ref(self))
+        self.length = 0
+        self.fields: dict[int, None] = {}
         reserved = libc.round_up(max(8 * self.maximum, 8))
         try:
-            self._mapping = Mapping(reserved)
-            self._mapping.use(0, reserved)
+            self._mapping = Mapping(reserved, reserved)
         except OSError as error:
             raise MemoryError(f"cannot reserve {reserved} bytes for a table: {error}") from None
         self.base = self._mapping.base
         self._fill(0, size, self._encode(init))
-        self._size = size
+        self.length = size
+
+    def hold(self, function: Any) -> int:
+        """The native form of a function, which lives as long as the table may hold it."""
+        address = self._references.address(function)
+        assert self.domain is not None
+        self.domain.hold(function)
+        return address
 
     def _fill(self, start: int, count: int, native: int) -> None:
         if native and count:  # fresh pages are null already
             self.fill_native(start, count, native)
 
-    def attach(self, pair: Pair) -> None:
-        """Keep a pair up to date from now on."""
-        with lock:
-            self.fields.append(pair)
-            self._publish()
-
-    def _publish(self) -> None:
-        for pair in self.fields.copy():
-            pair[0] = self.base
-            pair[1] = self._size
+    def attach(self, context: int, field: int) -> None:
+        """Keep a pair in a VM context up to date from now on."""
+        contexts.note(context, self.fields, field)
+        publish(self)
 
     def __len__(self) -> int:
-        return self._size
+        return self.length
 
     def get(self, index: int) -> Any:
         native = ctypes.c_uint64.from_address(self.base + 8 * index).value
@@ -73,6 +89,17 @@ class NativeTable(Table):
     def put(self, index: int, values: Sequence[Any]) -> None:
         words = [self._encode(value) for value in values]
         ctypes.memmove(self.base + 8 * index, pack(f"<{len(words)}Q", *words), 8 * len(words))
+
+    def words(self) -> list[int]:
+        """All elements in native form."""
+        return (ctypes.c_uint64 * self.length).from_address(self.base)[:]
+
+    def write_native(self, index: int, words: bytes | bytearray) -> None:
+        """`write` elements in native form."""
+        if index + len(words) // 8 > self.length:
+            detail = f"elements {index} to {index + len(words) // 8} of a table of {self.length}"
+            raise Trap(TrapKind.TABLE_OUT_OF_BOUNDS, detail)
+        ctypes.memmove(self.base + 8 * index, bytes(words), len(words))
 
     def extend(self, delta: int, init: Any) -> int:
         return self.extend_native(delta, self._encode(init))
@@ -90,12 +117,12 @@ class NativeTable(Table):
         """`extend` with an element in native form."""
         with lock:
             while True:
-                old = self._size
+                old = self.length
                 if old + delta > self.maximum:
                     return -1
                 self._fill(old, delta, native)
-                if self._size == old:  # nobody has come in between: a finalizer may, on this very thread
-                    self._size = old + delta
+                if self.length == old:  # nobody has come in between: a finalizer may, on this very thread
+                    self.length = old + delta
                     break
-            self._publish()
+            publish(self)
             return old

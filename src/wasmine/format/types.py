@@ -422,6 +422,16 @@ def matches(sub: ValueType, sup: ValueType) -> bool:
     return (sup.nullable or not sub.nullable) and heap_matches(sub.heap, sup.heap)
 
 
+def is_function_type(type: ValueType) -> bool:
+    """Whether values of this closed type are function references."""
+    if not isinstance(type, RefType):
+        return False
+    heap = type.heap
+    if isinstance(heap, Heap):
+        return heap in (Heap.FUNC, Heap.NOFUNC)
+    return not isinstance(heap, int) and isinstance(heap.composite, FuncType)
+
+
 def storage_matches(sub: StorageType, sup: StorageType) -> bool:
     """`matches`, for storage types."""
     if isinstance(sub, Packed) or isinstance(sup, Packed):

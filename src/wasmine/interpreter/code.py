@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from wasmine.runtime.cache import Stored
     from wasmine.runtime.instance import Instance
     from wasmine.runtime.module import Module
+    from wasmine.runtime.table import Functions, Table
 
 _SERIALS: Final = itertools.count(1)
 _NOTE: Final = re.compile(r"  # 0x([0-9a-f]+)$")
@@ -228,6 +229,27 @@ class InstanceCode:
 
     def complete(self) -> None:
         """Names are bound when a function that needs them is lowered: nothing to do before."""
+
+    def place(self, table: Table, at: int, functions: Functions) -> None:
+        """Copy functions of the instance into a table. Trap."""
+        find = self.instance.function
+        table.write(at, [find(item) if isinstance(item, int) else item for item in functions.items])
+
+    def placed(self, table: Table) -> list[int | Function | None]:
+        """The elements of a table of functions."""
+        imported = range(self.module.context.imported_functions)
+        imports = {id(self.instance.function(index)): index for index in imported}
+        found: list[int | Function | None] = []
+        for index in range(len(table)):
+            function: Function | None = table.get(index)
+            if function is None or function.instance is not self.instance:
+                found.append(imports.get(id(function), function))
+            else:
+                found.append(function.index)
+        return found
+
+    def check_idle(self) -> None:
+        """Python runs one thread at a time: what another one does is whole between any two of our steps."""
 
     def close(self) -> None:
         """Nothing to give back: what others hold goes on working."""

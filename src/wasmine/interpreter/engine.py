@@ -12,6 +12,7 @@ from wasmine.runtime.engine import Engine
 if TYPE_CHECKING:
     from wasmine.format.types import DefinedType, GlobalType, MemoryType, TableType
     from wasmine.runtime.host import HostCallable
+    from wasmine.runtime.image import Image
     from wasmine.runtime.instance import Instance
     from wasmine.runtime.module import Module
 
@@ -21,9 +22,9 @@ class InterpreterEngine(Engine):
 
     name: ClassVar[str] = "interpreter"
 
-    def new_memory(self, type: MemoryType) -> InterpreterMemory:
-        """A zeroed memory."""
-        memory = InterpreterMemory(type)
+    def new_memory(self, type: MemoryType, image: Image | None = None) -> InterpreterMemory:
+        """A memory: zeros, or an image."""
+        memory = InterpreterMemory(type, image)
         memory.owner = self
         return memory
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from wasmine.format.types import GlobalType, MemoryType, TableType
     from wasmine.interpreter.code import InstanceCode
+    from wasmine.runtime.image import Image
 
 # Larger memories are mappings, for the pages of a bytearray all exist from the start.
 _BYTEARRAY_CEILING: Final = 64 << 20
@@ -50,15 +51,18 @@ class InterpreterMemory(Memory):
 
     __slots__ = ("_attached", "_buffer", "_size", "monitor", "views")
 
-    def __init__(self, type: MemoryType) -> None:
+    def __init__(self, type: MemoryType, image: Image | None = None) -> None:
         super().__init__(type)
-        self._size = type.limits.minimum << type.page_size_log2
+        self._size = image.length if image is not None else type.limits.minimum << type.page_size_log2
         if type.shared:
             maximum = type.limits.maximum or 0
             reserved = max(min(maximum << type.page_size_log2, _SHARED_CEILING), self._size, 1)
             self._buffer: bytearray | mmap.mmap = _mapping(reserved)
         else:
             self._buffer = _allocate(self._size)
+        if image is not None:
+            for position, data in image.pieces():
+                self._buffer[position : position + len(data)] = data
         self._attached: list[tuple[weakref.ref[InstanceCode], str]] = []
         self.views: dict[str, Any] = {}
         self.monitor = Monitor(type.shared)

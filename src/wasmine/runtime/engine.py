@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from wasmine.runtime.function import Function
     from wasmine.runtime.globals import Global
     from wasmine.runtime.host import HostCallable
+    from wasmine.runtime.image import Image
     from wasmine.runtime.instance import Instance
     from wasmine.runtime.memory import Memory
     from wasmine.runtime.module import Module
-    from wasmine.runtime.table import Table
+    from wasmine.runtime.table import Functions, Table
 
 
 class Code(Protocol):
@@ -37,6 +38,18 @@ class Code(Protocol):
         """The instance has its memories, tables and globals now; no function is called before."""
         ...
 
+    def place(self, table: Table, at: int, functions: Functions) -> None:
+        """Copy functions of the instance into a table, from an index on; or the trap "invalid table access"."""
+        ...
+
+    def placed(self, table: Table) -> list[int | Function | None]:
+        """The elements of a table of functions, as `Functions` has them."""
+        ...
+
+    def check_idle(self) -> None:
+        """WasmineError if another thread runs the instance."""
+        ...
+
     def close(self) -> None:
         """Forget what can be forgotten. Functions that other instances hold must go on working."""
         ...
@@ -49,8 +62,8 @@ class Engine(ABC):
     cache: Cache | None = None  # where code of other processes may be found, and is to be kept for them
 
     @abstractmethod
-    def new_memory(self, type: MemoryType) -> Memory:
-        """A zeroed memory of `type.limits.minimum` pages. MemoryError if there is not so much."""
+    def new_memory(self, type: MemoryType, image: Image | None = None) -> Memory:
+        """A memory of `type.limits.minimum` zeroed pages, or with the bytes of an image. MemoryError."""
 
     @abstractmethod
     def new_table(self, type: TableType, init: Any) -> Table:

@@ -2,25 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from wasmine.errors import LinkError, WasmineError
-from wasmine.format.module import Active, Mode
 from wasmine.format.types import Kind
 from wasmine.runtime.limits import Limits
 from wasmine.runtime.tag import Tag
 
 if TYPE_CHECKING:
-    from wasmine.format.types import MemoryType
+    from wasmine.format.types import MemoryType, TableType
     from wasmine.runtime.engine import Code
     from wasmine.runtime.fuel import Fuel
     from wasmine.runtime.function import Function
     from wasmine.runtime.globals import Global
+    from wasmine.runtime.image import Image
     from wasmine.runtime.memory import Memory
     from wasmine.runtime.module import Module
     from wasmine.runtime.runtime import Runtime
+    from wasmine.runtime.snapshot import Snapshot
     from wasmine.runtime.table import Table
+
+
+class Imported(NamedTuple):
+    """What an instance imports: the first members of its index spaces. The instance adds its own to these lists."""
+
+    functions: list[Any]
+    tables: list[Any]
+    memories: list[Any]
+    globals: list[Any]
+    tags: list[Any]
+
+    def space(self, kind: Kind) -> list[Any]:
+        """The members of one kind."""
+        return self[_ORDER[kind]]
+
+
+_ORDER: Final = {Kind.FUNC: 0, Kind.TABLE: 1, Kind.MEMORY: 2, Kind.GLOBAL: 3, Kind.TAG: 4}
 
 
 class Exports(Mapping[str, Any]):
@@ -32,12 +50,13 @@ class Exports(Mapping[str, Any]):
 
     def __init__(self, instance: Instance) -> None:
         self._instance = instance
-        self._entries = {entry.name: entry for entry in instance.module.syntax.exports}
+        self._entries = instance.module.export_entries
         self._found: dict[str, Any] = {}
 
     def __getitem__(self, name: str) -> Any:
         found = self._found.get(name)
         if found is None:
+            self._instance.check_open()
             entry = self._entries[name]
             found = self._instance.member(entry.kind, entry.index)
             self._found[name] = found
@@ -64,7 +83,7 @@ class Exports(Mapping[str, Any]):
 
 
 class Instance:
-    """An instance of a module; made by `Runtime.instantiate`.
+    """An instance of a module; made by `Runtime.instantiate`, `clone`, or from a `Snapshot`.
 
     Index spaces are complete lists (imports first). `function(i)` gives the function reference of index `i`, always the
     same object. `elements` and `data` are the segments that instructions may still use; dropped ones are empty. `limits`
@@ -72,7 +91,13 @@ class Instance:
     """
 
     def __init__(
-        self, runtime: Runtime, module: Module, name: str, imported: dict[Kind, list[Any]], limits: Limits
+        self,
+        runtime: Runtime,
+        module: Module,
+        name: str,
+        imported: Imported,
+        limits: Limits,
+        snapshot: Snapshot | None = None,
     ) -> None:
         self.runtime = runtime
         self.module = module
@@ -81,16 +106,24 @@ class Instance:
         self.limits = limits
         self.timeout = limits.timeout
         self.meter: Fuel | None = runtime.engine.new_fuel(limits.fuel) if limits.fuel is not None else None
-        self._functions: dict[int, Function] = dict(enumerate(imported[Kind.FUNC]))
-        self.tables: list[Table] = imported[Kind.TABLE]
-        self.memories: list[Memory] = imported[Kind.MEMORY]
-        self.globals: list[Global] = imported[Kind.GLOBAL]
-        self.tags: list[Tag] = imported[Kind.TAG]
+        functions, self.tables, self.memories, self.globals, self.tags = imported
+        self._functions: dict[int, Function] = dict(enumerate(functions))
+        self._exports: Exports | None = None
         self.elements: list[list[Any]] = []
         self.data: list[bytes] = []
         self.code: Code = runtime.engine.new_code(self)
-        self._define()
-        self.exports = Exports(self)
+        if snapshot is None:
+            self._define()
+        else:
+            snapshot.restore(self)
+
+    @property
+    def exports(self) -> Exports:
+        """What it offers, by name."""
+        found = self._exports
+        if found is None:
+            found = self._exports = Exports(self)
+        return found
 
     @property
     def fuel(self) -> int | None:
@@ -105,26 +138,45 @@ class Instance:
 
     def _define(self) -> None:
         """Allocate what the module defines."""
-        context, engine, syntax = self.module.context, self.runtime.engine, self.module.syntax
-        constants = self.module.constants
-        self.tags += [Tag(defined) for defined in context.tags[len(self.tags) :]]
-        self._define_memories(context.memories[len(self.memories) :])
-        for type, evaluate in zip(context.globals[len(self.globals) :], constants.globals, strict=True):
-            self.globals.append(engine.new_global(type, evaluate(self)))
-        for table, init in zip(context.tables[len(self.tables) :], constants.tables, strict=True):
-            self._check_size("table", table.limits.minimum, "elements", self.limits.table)
-            self.tables.append(engine.new_table(table, init(self) if init is not None else None))
-            self.tables[-1].limit = self.limits.table
+        module, engine = self.module, self.runtime.engine
+        context, constants = module.context, module.constants
+        self.define_tags()
+        for memory in context.memories[context.imported_memories :]:
+            self.define_memory(memory)
+        if constants.globals:
+            for type, evaluate in zip(context.globals[context.imported_globals :], constants.globals, strict=True):
+                self.globals.append(engine.new_global(type, evaluate(self)))
+        if constants.tables:
+            for table, init in zip(context.tables[context.imported_tables :], constants.tables, strict=True):
+                self.define_table(table, init(self) if init is not None else None)
         self.code.complete()
-        self.elements = [evaluate(self) for evaluate in constants.elements]
-        self.data = [segment.data for segment in syntax.data]
+        if constants.elements:
+            self.elements = [evaluate(self) if evaluate is not None else [] for evaluate in constants.passive_elements]
+        self.data = constants.passive_data.copy()
 
-    def _define_memories(self, types: Sequence[MemoryType]) -> None:
-        for type in types:
-            self._check_size("memory", type.limits.minimum << type.page_size_log2, "bytes", self.limits.memory)
-            memory = self.runtime.engine.new_memory(type)
-            memory.limit = self.limits.memory
-            self.memories.append(memory)
+    def define_tags(self) -> None:
+        """Make the tags that the module defines."""
+        tags = self.module.context.tags
+        if tags:
+            self.tags += [Tag(defined) for defined in tags[len(self.tags) :]]
+
+    def define_memory(self, type: MemoryType, image: Image | None = None) -> None:
+        """Add a memory of the instance's own. LinkError if its limits do not allow it."""
+        size = image.length if image is not None else type.limits.minimum << type.page_size_log2
+        self._check_size("memory", size, "bytes", self.limits.memory)
+        memory = self.runtime.engine.new_memory(type, image)
+        memory.limit = self.limits.memory
+        self.memories.append(memory)
+
+    def define_table(self, type: TableType, init: Any, size: int = 0) -> None:
+        """Add a table of the instance's own, with `size` elements if that is more than its type says. LinkError."""
+        least = type.limits.minimum
+        self._check_size("table", max(least, size), "elements", self.limits.table)
+        table = self.runtime.engine.new_table(type, init)
+        table.limit = self.limits.table
+        if size > least and table.extend(size - least, init) < 0:
+            raise MemoryError(f"a table of {size} elements is too large: the maximum is {table.maximum}")
+        self.tables.append(table)
 
     def _check_size(self, what: str, size: int, unit: str, most: int | None) -> None:
         if most is not None and size > most:
@@ -132,22 +184,37 @@ class Instance:
 
     def initialize(self) -> None:
         """Copy active segments and call the start function, as the last steps of instantiation. Trap."""
-        syntax, constants = self.module.syntax, self.module.constants
-        for i, segment in enumerate(syntax.elements):
-            if isinstance(segment.mode, Active):
-                offset = constants.element_offsets[i]
-                assert offset is not None
-                self.tables[segment.mode.index].write(offset(self), self.elements[i])
-            if segment.mode is not Mode.PASSIVE:
-                self.elements[i] = []
-        for i, data in enumerate(syntax.data):
-            if isinstance(data.mode, Active):
-                offset = constants.data_offsets[i]
-                assert offset is not None
-                self.memories[data.mode.index].initialize(offset(self), data.data)
-                self.data[i] = b""
-        if syntax.start is not None:
-            self.function(syntax.start)()
+        constants = self.module.constants
+        for table, at, elements, evaluate in constants.active_elements:
+            if elements is not None:
+                self.code.place(self.tables[table], at(self), elements)
+            else:
+                self.tables[table].write(at(self), evaluate(self))
+        for memory, at, data in constants.active_data:
+            self.memories[memory].initialize(at(self), data)
+        start = self.module.syntax.start
+        if start is not None:
+            self.function(start)()
+
+    def snapshot(self) -> Snapshot:
+        """The state of the instance now, from which others like it can be made. SnapshotError if it cannot be had."""
+        from wasmine.runtime.snapshot import Snapshot
+
+        return Snapshot.of(self)
+
+    def clone(
+        self, imports: Mapping[str, Any] | None = None, name: str | None = None, *, limits: Limits | None = None
+    ) -> Instance:
+        """Another instance of the same module with the same state: `snapshot().clone(...)`.
+
+        Who needs more than one takes the snapshot once: that copies the memory, which the clones then share.
+        """
+        return self.snapshot().clone(imports, name, limits=limits)
+
+    def abandon(self) -> None:
+        """The instance is closed and nobody can run it any more: let go of what it has."""
+        self.memories, self.tables, self.globals = [], [], []
+        self._exports = None
 
     def function(self, index: int) -> Function:
         """The function reference of an index of the function index space."""
@@ -176,9 +243,10 @@ class Instance:
             raise WasmineError(f"instance {self.name or self.module.name!r} is closed")
 
     def close(self) -> None:
-        """Close the instance: its name is free again and its functions can no longer be called from Python.
+        """Close the instance: its name is free again, and Python can neither call its functions nor ask for its exports.
 
-        What other instances imported from it, or hold in tables, goes on working for them.
+        What other instances imported from it, or hold in tables, goes on working for them. Its memory is given back at
+        once if there is no such thing, and otherwise when nothing can reach it any more.
         """
         if not self.closed:
             self.closed = True

@@ -15,7 +15,7 @@ from wasmine.format.types import FuncType, GlobalType, Kind, MemoryType, TableTy
 from wasmine.runtime.function import Function
 from wasmine.runtime.globals import Global
 from wasmine.runtime.host import fit
-from wasmine.runtime.instance import Instance
+from wasmine.runtime.instance import Imported, Instance
 from wasmine.runtime.memory import Memory
 from wasmine.runtime.module import import_kind
 from wasmine.runtime.table import Table
@@ -30,23 +30,26 @@ if TYPE_CHECKING:
 _MISSING = object()
 
 
-def resolve(runtime: Runtime, module: Module, imports: Mapping[str, Any]) -> dict[Kind, list[Any]]:
+def resolve(runtime: Runtime, module: Module, imports: Mapping[str, Any]) -> Imported:
     """The imported members of each index space. LinkError names every import that is missing or does not fit."""
-    found: dict[Kind, list[Any]] = {kind: [] for kind in Kind}
+    found = Imported([], [], [], [], [])
+    if not module.syntax.imports:
+        return found
     problems = []
     for entry, declared in zip(module.syntax.imports, module.imports, strict=True):
         kind = import_kind(entry.type)
         given = _find(runtime, imports, entry.module, entry.name)
-        number = len(found[kind])
+        space = found.space(kind)
+        number = len(space)
         if given is _MISSING:
             problems.append(f"{entry.module}.{entry.name}: missing; expected {_describe(kind, declared.type)}")
-            found[kind].append(None)
+            space.append(None)
             continue
         try:
-            found[kind].append(_accept(runtime, module, kind, number, given, f"{entry.module}.{entry.name}"))
+            space.append(_accept(runtime, module, kind, number, given, f"{entry.module}.{entry.name}"))
         except LinkError as error:
             problems.append(f"{entry.module}.{entry.name}: {error}")
-            found[kind].append(None)
+            space.append(None)
     if problems:
         count = f"{len(problems)} imports" if len(problems) > 1 else "1 import"
         raise LinkError(f"{count} of module {module.name!r} cannot be satisfied:\n  " + "\n  ".join(problems))
@@ -56,16 +59,17 @@ def resolve(runtime: Runtime, module: Module, imports: Mapping[str, Any]) -> dic
 def _find(runtime: Runtime, imports: Mapping[str, Any], module: str, name: str) -> Any:
     provider = imports.get(module, _MISSING)
     if provider is not _MISSING:
-        members = _members(provider, module)
-        if name in members:
-            return members[name]
+        offered = members(provider, module)
+        if name in offered:
+            return offered[name]
     instance = runtime.instances.get(module)
     if instance is not None and name in instance.exports:
         return instance.exports[name]
     return _MISSING
 
 
-def _members(provider: Any, module: str) -> Mapping[str, Any]:
+def members(provider: Any, module: str) -> Mapping[str, Any]:
+    """What `imports[module]` offers. TypeError if it is nothing that does."""
     if isinstance(provider, Instance):
         return provider.exports
     if isinstance(provider, Mapping):

@@ -8,10 +8,11 @@ from typing import IO, TYPE_CHECKING, Any, TypeAlias, cast
 
 from wasmine.errors import DecodeError
 from wasmine.format.features import Features
-from wasmine.format.module import Active, Expression, ModuleSyntax, Names
+from wasmine.format.module import Active, Export, Expression, Mode, ModuleSyntax, Names
 from wasmine.format.types import FuncIndex, FuncType, GlobalType, Kind, MemoryType, TableType, TagIndex, TagType
 from wasmine.record import record
 from wasmine.runtime.cache import Cache, digest
+from wasmine.runtime.table import Functions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -174,6 +175,11 @@ class Module:
         """What an instance offers: types by name, in order."""
         return {entry.name: self.extern_type(entry.kind, entry.index) for entry in self.syntax.exports}
 
+    @cached_property
+    def export_entries(self) -> dict[str, Export]:
+        """Kinds and indices of exports by name, in order."""
+        return {entry.name: entry for entry in self.syntax.exports}
+
     def extern_type(self, kind: Kind, index: int) -> ExternType:
         """The closed type of a member of an index space."""
         context = self.context
@@ -250,19 +256,28 @@ class Constants:
         self.globals: list[Evaluator] = [
             one(entry.init, context.globals[first_global + i].value) for i, entry in enumerate(syntax.globals)
         ]
+        # Segments: active ones with the table or memory, the offset, and either what is copied or how to evaluate it;
+        # and, by index, what instructions can use of them after instantiation.
         self.elements: list[Evaluator] = []  # one for all the items of a segment
-        self.element_offsets: list[Evaluator | None] = []
+        self.active_elements: list[tuple[int, Evaluator, Functions | None, Evaluator]] = []
+        self.passive_elements: list[Evaluator | None] = []
         for segment, type in zip(syntax.elements, context.elements, strict=True):
-            self.elements.append(_items(segment.items, type, one))
+            evaluate = _items(segment.items, type, one)
+            self.elements.append(evaluate)
+            self.passive_elements.append(evaluate if segment.mode is Mode.PASSIVE else None)
             mode = segment.mode
-            offset = one(mode.offset, context.tables[mode.index].address) if isinstance(mode, Active) else None
-            self.element_offsets.append(offset)
-        self.data_offsets: list[Evaluator | None] = [
-            one(segment.mode.offset, context.memories[segment.mode.index].address)
-            if isinstance(segment.mode, Active)
-            else None
-            for segment in syntax.data
-        ]
+            if isinstance(mode, Active):
+                at = one(mode.offset, context.tables[mode.index].address)
+                functions = None if any(isinstance(item, Expression) for item in segment.items) else segment.items
+                plain = Functions(cast("Sequence[int]", functions)) if functions is not None else None
+                self.active_elements.append((mode.index, at, plain, evaluate))
+        self.active_data: list[tuple[int, Evaluator, bytes]] = []
+        self.passive_data: list[bytes] = []
+        for data in syntax.data:
+            if isinstance(data.mode, Active):
+                at = one(data.mode.offset, context.memories[data.mode.index].address)
+                self.active_data.append((data.mode.index, at, data.data))
+            self.passive_data.append(b"" if isinstance(data.mode, Active) else data.data)
 
 
 def _items(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from weakref import ref
 
 from wasmine.errors import LinkError, UnsupportedFeature, WasmineError
 from wasmine.format.types import FUNCREF, I32, I64, FuncType, GlobalType, MemoryType, TableType, func_type
@@ -11,7 +13,7 @@ from wasmine.format.types import Limits as Range
 from wasmine.runtime import linking
 from wasmine.runtime.cache import Cache
 from wasmine.runtime.host import declared_type, fit
-from wasmine.runtime.instance import Instance
+from wasmine.runtime.instance import Imported, Instance
 from wasmine.runtime.limits import Limits
 from wasmine.runtime.module import Module
 from wasmine.runtime.tag import Tag
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from wasmine.runtime.globals import Global
     from wasmine.runtime.memory import Memory
     from wasmine.runtime.module import Source
+    from wasmine.runtime.snapshot import Snapshot
     from wasmine.runtime.table import Table
     from wasmine.validation.module import Progress
 
@@ -35,6 +38,9 @@ EngineName: TypeAlias = Literal["auto", "compiler", "interpreter"]
 ENGINES: tuple[str, ...] = ("auto", "compiler", "interpreter")
 Bounds: TypeAlias = Literal["auto", "guard", "checked"]
 BOUNDS: tuple[str, ...] = ("auto", "guard", "checked")
+
+_MANY = 64
+"""With so many instances noted, those that are gone are forgotten."""
 
 AUTO_COMPILES = True
 """Whether "auto" takes the compiler where it can be used."""
@@ -70,7 +76,8 @@ class Runtime:
         self.cache = Cache.of(cache)
         self.closed = False
         self.instances: dict[str, Instance] = {}
-        self._all: list[Instance] = []
+        self._open: dict[int, ref[Instance]] = {}  # by id; some may be gone
+        self._many = _MANY
         self._lock = threading.Lock()
         self._engine_name = engine
         self._engine: Engine | None = None
@@ -112,7 +119,7 @@ class Runtime:
 
     def instantiate(
         self,
-        source: Source,
+        source: Source | Snapshot,
         imports: Mapping[str, Any] | None = None,
         name: str | None = None,
         *,
@@ -120,28 +127,73 @@ class Runtime:
     ) -> Instance:
         """Instantiate a module: link, allocate, copy active segments, run the start function.
 
-        `source` is a `Module` or what `Module` takes. `imports` maps module names to mappings (or instances) of functions,
-        Python callables, memories, tables, globals, tags, or plain numbers for immutable globals; what it does not give is
-        looked up among the instances registered by `name`. What `limits` leave open is as in the runtime's. LinkError,
-        Trap, and what `Module` and the start function raise.
+        `source` is a `Module`, what `Module` takes, or a `Snapshot`, whose instances begin with its state: then segments
+        are not copied and the start function is not run. `imports` maps module names to mappings (or instances) of
+        functions, Python callables, memories, tables, globals, tags, or plain numbers for immutable globals; what it does
+        not give is looked up among the instances registered by `name`. What `limits` leave open is as in the runtime's.
+        LinkError, Trap, and what `Module` and the start function raise.
         """
+        if isinstance(source, Module):
+            module, snapshot = source, None
+        else:
+            module, snapshot = self._source(source)
+        return self._instantiate(module, snapshot, imports, name, limits)
+
+    def _source(self, source: Source | Snapshot) -> tuple[Module, Snapshot | None]:
+        from wasmine.runtime.snapshot import Snapshot
+
+        if isinstance(source, Snapshot):
+            return source.module, source
         self._check_open()
-        module = source if isinstance(source, Module) else Module(source, features=self.features, cache=self.cache)
+        return Module(source, features=self.features, cache=self.cache), None
+
+    def _instantiate(
+        self,
+        module: Module,
+        snapshot: Snapshot | None,
+        imports: Mapping[str, Any] | Imported | None,
+        name: str | None,
+        limits: Limits | None,
+    ) -> Instance:
+        """`imports` may be resolved already."""
+        if self.closed:
+            self._check_open()
         if self._engine is None:
             self.settle(module)
         if name is not None and name in self.instances:
             raise ValueError(f"an instance named {name!r} exists already: close it first, or choose another name")
-        most = self.limits.instances
-        if most is not None and len(self._all) >= most:
-            raise LinkError(f"the runtime has {len(self._all)} instances, as many as its limits allow: close one first")
-        merged = Limits.merged(limits, self.limits)
-        instance = Instance(self, module, name or "", linking.resolve(self, module, imports or {}), merged)
-        instance.initialize()
-        with self._lock:
-            self._all.append(instance)
+        if self.limits.instances is not None:
+            self._check_count(self.limits.instances)
+        merged = self.limits if limits is None else Limits.merged(limits, self.limits)
+        if not isinstance(imports, Imported):
+            imports = linking.resolve(self, module, imports or {})
+        instance = Instance(self, module, name or "", imports, merged, snapshot)
+        if snapshot is None:
+            instance.initialize()
+        self._open[id(instance)] = ref(instance)
+        if len(self._open) > self._many:
+            self._forget_dropped()
         if name is not None:
             self.register(name, instance)
         return instance
+
+    def _check_count(self, most: int) -> None:
+        """LinkError if there are so many instances. Those that nobody holds any more do not count."""
+        if len(self._open) >= most:
+            self._forget_dropped()
+        if len(self._open) >= most:
+            gc.collect()
+            self._forget_dropped()
+        if len(self._open) >= most:
+            raise LinkError(
+                f"the runtime has {len(self._open)} instances, as many as its limits allow: close one first"
+            )
+
+    def _forget_dropped(self) -> None:
+        for number, reference in list(self._open.items()):
+            if reference() is None and self._open.get(number) is reference:
+                del self._open[number]
+        self._many = 2 * len(self._open) + _MANY
 
     def compile(self, source: Source, *, progress: Progress | None = None) -> Module:
         """The module with the code of all its functions made now, and not each when it is first called.
@@ -215,11 +267,9 @@ class Runtime:
 
     def forget(self, instance: Instance) -> None:
         """Take a closed instance out of the registries."""
-        with self._lock:
-            if instance in self._all:
-                self._all.remove(instance)
-            for name in [name for name, found in self.instances.items() if found is instance]:
-                del self.instances[name]
+        self._open.pop(id(instance), None)
+        for name in [name for name, found in list(self.instances.items()) if found is instance]:
+            del self.instances[name]
 
     def _check_open(self) -> None:
         if self.closed:
@@ -230,8 +280,10 @@ class Runtime:
         if self.closed:
             return
         self.closed = True
-        for instance in reversed(list(self._all)):
-            instance.close()
+        for reference in reversed(list(self._open.values())):
+            instance = reference()
+            if instance is not None:
+                instance.close()
         if self._engine is not None:
             self._engine.close()
         if self.cache is not None:
@@ -245,7 +297,8 @@ class Runtime:
 
     def __repr__(self) -> str:
         engine = self._engine.name if self._engine is not None else self._engine_name
-        return f"<runtime {engine}, {len(self._all)} instances{', closed' if self.closed else ''}>"
+        self._forget_dropped()
+        return f"<runtime {engine}, {len(self._open)} instances{', closed' if self.closed else ''}>"
 
 
 def _compiler_fits(module: Module | None) -> bool:

@@ -13,9 +13,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from wasmine.format.types import TableType
+    from wasmine.runtime.function import Function
 
 # Without a declared maximum a table ends here: 10 million elements, wasmtime's and browsers' limit.
 MAXIMUM_ELEMENTS = 10_000_000
+
+
+class Functions:
+    """Elements of a table of function references: an index in the function index space of an instance, None for null, or
+    a function that does not belong to it. `plan` is what the engine has to know to write them.
+    """
+
+    __slots__ = ("items", "plan")
+
+    def __init__(self, items: Sequence[int | Function | None]) -> None:
+        self.items = items
+        self.plan: Any = None
 
 
 class Table(ABC):

@@ -16,9 +16,16 @@ if TYPE_CHECKING:
 SIGNALS: Final = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE)
 
 
+_watch: Final = libc.SignalWatch(SIGNALS)
+
+
+def installed(handler: int) -> bool:
+    """Whether our handler is in front for every signal. Cheap: asked at every instantiation."""
+    return _watch.all_are(handler)
+
+
 def install(handler: int, set_previous: Callable[[int, int], None]) -> None:
-    """Put our handler in front for every signal where it is not already. Cheap and idempotent: done at every
-    instantiation, because others may have put theirs in front of ours since.
+    """Put our handler in front for every signal where it is not already.
 
     `handler` is the address of the machine code; `set_previous(signal, address)` tells it whom to call for a fault that
     is not wasm's. OSError where signals cannot be had.

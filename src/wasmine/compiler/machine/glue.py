@@ -76,6 +76,7 @@ class Glue:
         self.code.fill(self._base, code)
         self._data = libc.map_memory(Data.SIZE, libc.PROT_READ | libc.PROT_WRITE, at=self._base + here.DATA)
         self.symbols = {name: self._base + offset for name, offset in symbols.items()}
+        self._fault = self.symbols["fault"]
         # The blob itself is not wasm code: a fault in it is a bug of ours and must be reported as a crash.
         self._set(Data.CODE_START, self._base + here.DATA + Data.SIZE)
         self._set(Data.CODE_SIZE, self.code.size - here.DATA - Data.SIZE)
@@ -103,11 +104,12 @@ class Glue:
 
     def install_faults(self) -> None:
         """Make faults in wasm code traps, now and after later calls of `faulthandler.enable`. OSError."""
-        self._reinstall()
-        faults.follow_faulthandler(self._reinstall)
+        if not faults.installed(self._fault):
+            self._reinstall()
+            faults.follow_faulthandler(self._reinstall)
 
     def _reinstall(self) -> None:
-        faults.install(self.symbols["fault"], lambda number, address: self._set(Data.PREVIOUS + 8 * number, address))
+        faults.install(self._fault, lambda number, address: self._set(Data.PREVIOUS + 8 * number, address))
 
 
 _glue: Glue | None = None

@@ -72,6 +72,13 @@ def map_memory(size: int, protection: int, *, at: int | None = None) -> int:
     return int(found)
 
 
+def map_file(descriptor: int, size: int, protection: int, at: int) -> None:
+    """Have the contents of a file at a fixed address, replacing what is there; what is written is private. OSError."""
+    if _mmap(at, size, protection, _MAP_PRIVATE | _MAP_FIXED | MAP_NORESERVE, descriptor, 0) != at:
+        number = ctypes.get_errno()
+        raise OSError(number, f"cannot map {size} bytes of a file: {os.strerror(number)}")
+
+
 def protect(address: int, size: int, protection: int) -> None:
     """Change the protection of whole pages. OSError."""
     _check(_mprotect(address, size, protection), f"cannot change the protection of {size} bytes")
@@ -182,6 +189,28 @@ def signal_action(number: int) -> SignalAction:
 def set_signal_action(number: int, action: SignalAction) -> None:
     """Install a handler."""
     _check(_sigaction(number, ctypes.byref(action), None), f"cannot install a handler of signal {number}")
+
+
+_quick_sigaction = ctypes.PyDLL(None).sigaction  # does not let other threads run: it takes a tenth of a microsecond
+_quick_sigaction.restype = _int
+_quick_sigaction.argtypes = (_int, _address, _address)
+
+
+class SignalWatch:
+    """What is installed for some signals, looked up as often as one likes."""
+
+    def __init__(self, numbers: tuple[int, ...]) -> None:
+        self._action = SignalAction()
+        self._queries = [(number, None, ctypes.addressof(self._action)) for number in numbers]
+
+    def all_are(self, handler: int) -> bool:
+        """Whether this is the handler of all of them."""
+        action = self._action
+        for query in self._queries:
+            _quick_sigaction(*query)
+            if action.handler != handler:
+                return False
+        return True
 
 
 _new_capsule = ctypes.pythonapi.PyCapsule_New

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import gc
-import mmap
-from typing import Final
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
 
 from wasmine.compiler.machine import libc
+
+if TYPE_CHECKING:
+    from wasmine.runtime.image import Image
 
 _PRESSURE: Final = 1 << 30
 """How many usable bytes may be mapped between two collections of garbage. Instances and runtimes are cycles, so it is the
@@ -16,57 +19,153 @@ collector that frees them; it sees few small objects and would let any number of
 _RESERVATIONS: Final = 4096
 """The same for mappings as such: of 8 GiB each, an address space of 47 bits has 16,000."""
 
+_IDLE: Final = 32
+"""How many mappings wait for somebody who needs one like it: two system calls less for each."""
 
-_FLAGS: Final = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | libc.MAP_NORESERVE
+_USABLE: Final = libc.PROT_READ | libc.PROT_WRITE
 
 
 class _Bytes(ctypes.c_ubyte * (1 << 40)):  # type: ignore[misc]
     """Bytes at an address. A subclass, so that an object over a mapping can hold it; its views are cut to size."""
 
 
-class _Pressure:
-    """What was mapped since the last collection that it caused."""
+class _Range:
+    """Address space of `size` bytes at `base`, of which the first `used` are usable; they begin with an image's contents."""
+
+    __slots__ = ("base", "image", "size", "used")
+
+    def __init__(self, base: int, size: int) -> None:
+        self.base = base
+        self.size = size
+        self.used = 0
+        self.image = 0  # its number
+
+    def use(self, end: int) -> None:
+        """Make the first `end` bytes usable, and no more. OSError."""
+        if end > self.used:
+            libc.protect(self.base + self.used, end - self.used, _USABLE)
+        elif end < self.used:
+            libc.protect(self.base + end, self.used - end, libc.PROT_NONE)
+        self.used = end
+
+    def show(self, image: Image) -> None:
+        """Have the contents of an image, until something else is written. OSError."""
+        size = libc.round_up(image.length)
+        if image.descriptor >= 0:
+            libc.map_file(image.descriptor, size, _USABLE, self.base)
+            self.used = size
+            self.image = image.number
+        else:
+            self.use(size)
+            ctypes.memmove(self.base, bytes(image.contents()), image.length)
+
+
+class _Ranges:
+    """All ranges of the process: those in use, by address, and those that wait, by size and image."""
 
     def __init__(self) -> None:
-        self.bytes = 0
-        self.count = 0
+        self._out: dict[int, _Range] = {}
+        self._idle: dict[tuple[int, int], list[_Range]] = {}
+        self._images: set[int] = set()  # the numbers of those that may be asked for again
+        self._count = 0  # of those that wait
+        self._fresh = self._fresh_bytes = 0  # since the last collection
 
-    def add(self, size: int) -> None:
-        """So many more bytes are usable."""
-        self.bytes += size
-        if self.bytes > _PRESSURE or self.count > _RESERVATIONS:
-            self.bytes = self.count = 0
+    def take(self, size: int, used: int, image: Image | None) -> _Range:
+        """A range with so many usable bytes: zeros, or an image. OSError."""
+        try:
+            found = self._idle[size, image.number if image is not None else 0].pop()
+            self._count -= 1
+        except (KeyError, IndexError):
+            found = self._make(size, used)
+        self._out[found.base] = found
+        try:
+            if image is not None and not found.image and image.length:
+                self._images.add(image.number)
+                image.forgotten.add(self.forget)
+                found.show(image)
+            elif found.used != used:
+                found.use(used)
+        except OSError:
+            self.give_back(found.base)
+            raise
+        return found
+
+    def _make(self, size: int, used: int) -> _Range:
+        self._fresh += 1
+        self._fresh_bytes += used
+        if self._fresh_bytes > _PRESSURE or self._fresh > _RESERVATIONS:
+            self._fresh = self._fresh_bytes = 0
             gc.collect()
+        try:
+            return _Range(libc.map_memory(size, libc.PROT_NONE), size)
+        except OSError:
+            gc.collect()
+            self.forget()
+            return _Range(libc.map_memory(size, libc.PROT_NONE), size)
+
+    def give_back(self, base: int) -> None:
+        """Nobody can reach a range any more."""
+        found = self._out.pop(base)
+        if self._count < _IDLE and (not found.image or found.image in self._images):
+            try:
+                if found.used:
+                    libc.discard(base, found.used)
+            except OSError:
+                pass
+            else:
+                self._count += 1
+                self._idle.setdefault((found.size, found.image), []).append(found)
+                return
+        with suppress(OSError):
+            libc.unmap(base, found.size)
+
+    def forget(self, image: int | None = None) -> None:
+        """Unmap what waits: all of it, or what shows an image that nobody will ask for any more."""
+        self._images.discard(image or 0)
+        for key in list(self._idle):
+            if image is None or key[1] == image:
+                for found in self._idle.pop(key, []):
+                    self._count -= 1
+                    libc.unmap(found.base, found.size)
 
 
-_pressure: Final = _Pressure()
+_ranges: Final = _Ranges()
+
+
+class _Lease(int):
+    """The address of a range, which is given back when nobody holds this object any more.
+
+    A number, because the garbage collector does not track numbers: so this goes after every finalizer of the garbage that
+    holds it has run, and these may still use the memory.
+    """
+
+    __slots__ = ()
+
+    def __del__(self, give_back: object = _ranges.give_back) -> None:
+        give_back(int(self))  # type: ignore[operator]
 
 
 class Mapping:
-    """`size` bytes of fresh private memory at `base`, not usable at first. OSError if there is not so much.
+    """`size` bytes of private memory at `base`, of which the first `used` may be used: they are zero, or an image.
 
-    A `mmap` object owns them: it unmaps when it is deallocated, after every finalizer of what uses them has run.
+    OSError if there is not so much.
     """
 
-    __slots__ = ("_pages", "base", "size")
+    __slots__ = ("_lease", "_range", "base", "size")
 
-    def __init__(self, size: int) -> None:
-        try:
-            self._pages = mmap.mmap(-1, size, flags=_FLAGS, prot=libc.PROT_NONE)
-        except OSError:
-            gc.collect()
-            self._pages = mmap.mmap(-1, size, flags=_FLAGS, prot=libc.PROT_NONE)
-        self.base = libc.buffer_address(self._pages)
+    def __init__(self, size: int, used: int, image: Image | None = None) -> None:
+        self._range = _ranges.take(size, used, image)
+        self._lease = _Lease(self._range.base)
+        self.base = self._range.base
         self.size = size
-        _pressure.count += 1
 
-    def use(self, start: int, end: int) -> None:
-        """Make a range of whole pages readable and writable. OSError."""
-        libc.protect(self.base + start, end - start, libc.PROT_READ | libc.PROT_WRITE)
-        _pressure.add(end - start)
+    def use(self, end: int) -> None:
+        """Make the first `end` bytes usable, whole pages. OSError."""
+        if end > self._range.used:
+            self._range.use(end)
 
     def view(self) -> memoryview:
         """All bytes. The memory lives as long as the view or a slice of it does."""
         array = _Bytes.from_address(self.base)
-        array.owner = self._pages
+        array.owner = self._lease
         return memoryview(array).cast("B")

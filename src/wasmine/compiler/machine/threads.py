@@ -78,6 +78,12 @@ class ThreadBlock:
         """Be the one before `other` in the list of all blocks."""
         self._set(Thread.NEXT, other.address if other is not None else 0)
 
+    def is_busy(self) -> bool:
+        """Whether its thread is in a call of wasm code."""
+        return (
+            self.top.value != self.values or ctypes.c_uint64.from_address(self.address + Thread.ACTIVATION).value != 0
+        )
+
     def give_up(self) -> None:
         """The thread is gone, in the middle of whatever it did: the instances that it used are nobody's now."""
         self.thread = self.task.value = self.inside.value = 0
@@ -98,6 +104,7 @@ class Threads:
     def __init__(self) -> None:
         self.key = libc.new_thread_key()
         self._local = threading.local()
+        self._all: list[ThreadBlock] = []
         self._free: list[ThreadBlock] = []  # appending and popping are atomic
         self.attached: Callable[[ThreadBlock], None] = lambda block: None  # called when a thread has got its block
 
@@ -108,11 +115,16 @@ class Threads:
         except AttributeError:
             return self._attach()
 
+    def idle(self) -> bool:
+        """Whether no thread is in a call of wasm code."""
+        return not any(block.thread and block.is_busy() for block in self._all)
+
     def _attach(self) -> ThreadBlock:
         try:
             block = self._free.pop()
         except IndexError:
             block = ThreadBlock()
+            self._all.append(block)
         block.attach(self.key)
         self.attached(block)
         self._local.lease = _Lease(block, self._free, self.key)

@@ -1,0 +1,79 @@
+"""`Contexts`: memory for VM contexts, and whose they are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from wasmine.compiler.machine import libc
+from wasmine.compiler.registry import Registry
+
+if TYPE_CHECKING:
+    from wasmine.compiler.instance import NativeCode
+
+ALIGNMENT: Final = 64
+"""What the address of a VM context is a multiple of."""
+
+_CHUNK: Final = 256 << 10
+"""Contexts are cut from pieces of so many bytes; a larger one has pages of its own."""
+
+
+class Contexts(Registry["NativeCode"]):
+    """All VM contexts of the process, by address."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._sizes: dict[int, int] = {}
+        self._free: dict[int, list[int]] = {}
+        self._fields: dict[int, list[tuple[dict[int, None], int]]] = {}
+
+    def take(self, size: int) -> Lease:
+        """Room for a context. MemoryError."""
+        size = libc.round_up(size, ALIGNMENT if size <= libc.PAGE else libc.PAGE)
+        try:
+            address = self._free[size].pop()
+        except (KeyError, IndexError):
+            address = self._make(size)
+        self._sizes[address] = size
+        return Lease(address)
+
+    def _make(self, size: int) -> int:
+        try:
+            if size > _CHUNK:
+                return libc.map_memory(size, libc.PROT_READ | libc.PROT_WRITE)
+            start = libc.map_memory(_CHUNK, libc.PROT_READ | libc.PROT_WRITE)
+        except OSError as error:
+            raise MemoryError(str(error)) from None
+        self._free.setdefault(size, []).extend(range(start + size, start + _CHUNK - size + 1, size))
+        return start
+
+    def note(self, context: int, fields: dict[int, None], field: int) -> None:
+        """An address in a context is noted in `fields`: it has to be taken out when the context is gone."""
+        fields[field] = None
+        self._fields.setdefault(context, []).append((fields, field))
+
+    def release(self, address: int) -> None:
+        """Nobody can reach a context any more."""
+        self.discard(address)
+        for fields, field in self._fields.pop(address, ()):
+            fields.pop(field, None)
+        size = self._sizes.pop(address)
+        if size > _CHUNK:
+            libc.unmap(address, size)
+        else:
+            self._free.setdefault(size, []).append(address)
+
+
+contexts: Final = Contexts()
+
+
+class Lease(int):
+    """The address of a VM context, whose memory is given back when nobody holds this object any more.
+
+    A number, because the garbage collector does not track numbers: so this goes after every finalizer of the garbage that
+    holds it has run, and these may still call the instance.
+    """
+
+    __slots__ = ()
+
+    def __del__(self, release: object = contexts.release) -> None:
+        release(int(self))  # type: ignore[operator]
