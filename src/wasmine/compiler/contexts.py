@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final
 
 from wasmine.compiler.machine import libc
 from wasmine.compiler.registry import Registry
-
-if TYPE_CHECKING:
-    from wasmine.compiler.instance import NativeCode
 
 ALIGNMENT: Final = 64
 """What the address of a VM context is a multiple of."""
@@ -17,8 +14,8 @@ _CHUNK: Final = 256 << 10
 """Contexts are cut from pieces of so many bytes; a larger one has pages of its own."""
 
 
-class Contexts(Registry["NativeCode"]):
-    """All VM contexts of the process, by address."""
+class Contexts(Registry[Any]):
+    """All VM contexts of the process, by address: the `NativeCode` of each."""
 
     def __init__(self) -> None:
         super().__init__()

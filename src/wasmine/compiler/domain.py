@@ -7,12 +7,12 @@ domain, and all of them live as long as one of them does. An instance that share
 
 from __future__ import annotations
 
-import weakref
 from bisect import bisect_right
 from ctypes import c_uint64
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    import weakref
     from collections.abc import Iterator
 
     from wasmine.compiler.globals import NativeGlobal

@@ -76,23 +76,33 @@ class NativeCode:
         if module.records:
             at = (module.layout.first_record + Record.CONTEXT) // 8
             words[at :: Record.SIZE // 8] = array("Q", (address,)) * module.records
-        for offset, memory in zip(module.own_memories, instance.memories[module.first_memory :], strict=True):
-            self._point(words, offset, memory)
-        for offset, table in zip(module.own_tables, instance.tables[module.first_table :], strict=True):
-            self._point(words, offset, table)
-            self._adopt(table)
-        for offset, variable in zip(module.own_globals, instance.globals[module.first_global :], strict=True):
-            variable.place(image, offset, self)  # type: ignore[attr-defined]
-            self._adopt(variable)
-        if instance.module.syntax.imports:
+        self._define(image, words)
+        imports = bool(instance.module.syntax.imports)
+        if imports:
             self._import(words)
         ctypes.memmove(address, bytes(image), len(image))
         if module.layout.fuel is not None:
             instance.meter.place(address + module.layout.fuel, self.lease)  # type: ignore[union-attr]
-        for offset, shared in zip(module.layout.memories, instance.memories[: module.first_memory], strict=False):
-            shared.attach(self.address, address + offset)  # type: ignore[attr-defined]
-        for offset, shared in zip(module.layout.tables, instance.tables[: module.first_table], strict=False):
-            shared.attach(self.address, address + offset)  # type: ignore[attr-defined]
+        if imports:  # now that there is something to keep up to date
+            memories, tables = instance.memories[: module.first_memory], instance.tables[: module.first_table]
+            for offset, memory in zip(module.layout.memories, memories, strict=False):
+                memory.attach(address, address + offset)  # type: ignore[attr-defined]
+            for offset, table in zip(module.layout.tables, tables, strict=False):
+                table.attach(address, address + offset)  # type: ignore[attr-defined]
+
+    def _define(self, image: bytearray, words: memoryview) -> None:
+        """What the instance has of its own, in the image of the context."""
+        module, instance = self.module, self.instance
+        for offset, memory in zip(module.own_memories, instance.memories[module.first_memory :], strict=True):
+            self._point(words, offset, memory)
+        if module.own_tables:
+            for offset, table in zip(module.own_tables, instance.tables[module.first_table :], strict=True):
+                self._point(words, offset, table)
+                self._adopt(table)
+        if module.own_globals:
+            for offset, variable in zip(module.own_globals, instance.globals[module.first_global :], strict=True):
+                variable.place(image, offset, self)  # type: ignore[attr-defined]
+                self._adopt(variable)
 
     def _point(self, words: memoryview, offset: int, own: Any) -> None:
         contexts.note(self.address, own.fields, self.address + offset)
@@ -221,11 +231,12 @@ class NativeCode:
     def place(self, table: Table, at: int, functions: Functions) -> None:
         """Copy functions of the instance into a table. Trap."""
         native: NativeTable = table  # type: ignore[assignment]
-        plan = functions.plan
-        if plan is None:
-            plan = functions.plan = self.module.plan(functions.items)
+        layout, plan = functions.plan or (None, None)
+        if layout is not self.module.layout:
+            plan = self.module.plan(functions.items)
+            functions.plan = self.module.layout, plan
         # All additions at once, as one of long integers: there may be 100,000 functions.
-        words = bytearray((plan.offsets + self.address * plan.ones).to_bytes(8 * plan.count, "little"))
+        words = bytearray((plan.offsets + self.address * plan.ones).to_bytes(8 * plan.length, "little"))
         for position, item in plan.others:
             address = native.hold(self.instance.function(item) if isinstance(item, int) else item)
             words[8 * position : 8 * position + 8] = address.to_bytes(8, "little")

@@ -10,7 +10,7 @@ import ctypes
 import sys
 import weakref
 from array import array
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from wasmine.compiler.baseline import compile_function
 from wasmine.compiler.code import ALIGNMENT, RelocationKind
@@ -20,8 +20,8 @@ from wasmine.compiler.machine.layout import Context, Record
 from wasmine.compiler.machine.lock import lock
 from wasmine.compiler.references import display_address, type_number
 from wasmine.compiler.storage import packed, unpacked
+from wasmine.format.types import FuncType, is_function_type
 from wasmine.validation.location import Located, locate
-from wasmine.format.types import is_function_type
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +42,7 @@ class Plan(NamedTuple):
     both are 0 for null and for the `others`, which are positions and what `runtime.table.Functions` has there.
     """
 
-    count: int
+    length: int
     offsets: int
     ones: int
     others: list[tuple[int, int | Function]]
@@ -155,6 +155,7 @@ class ModuleCode:
         self.passes_functions = any(
             is_function_type(type)
             for defined in {*boundary, *context.tags}
+            if isinstance(defined.composite, FuncType)
             for type in (*defined.composite.params, *defined.composite.results)
         )
 
@@ -266,9 +267,12 @@ class ModuleCode:
 def _owner_of(glue: Glue, pages: list[tuple[int, int]]) -> object:
     """An object that gives pages of code memory (address and size) back when it goes."""
 
+    # Their own names: this may be when the process ends and modules are empty.
+    remove, release = placed_code.remove, glue.code.release
+
     def give_back() -> None:
         for address, size in pages:
-            placed_code.remove(address, address + size)
-            glue.code.release(address, size)
+            remove(address, address + size)
+            release(address, size)
 
     return libc.when_deallocated(give_back)

@@ -13,8 +13,8 @@ from wasmine.compiler.machine import libc
 from wasmine.compiler.machine.lock import lock
 from wasmine.compiler.machine.mapping import Mapping
 from wasmine.compiler.memory import publish
-from wasmine.format.types import is_function_type
 from wasmine.errors import Trap, TrapKind
+from wasmine.format.types import is_function_type
 from wasmine.runtime.table import Table
 
 if TYPE_CHECKING:
@@ -41,8 +41,9 @@ class NativeTable(Table):
     def __init__(self, type: TableType, init: Any, references: References) -> None:
         super().__init__(type)
         size = type.limits.minimum
-        if size > self.maximum:
-            raise MemoryError(f"a table of {size} elements is too large: the maximum is {self.maximum}")
+        most = self.maximum
+        if size > most:
+            raise MemoryError(f"a table of {size} elements is too large: the maximum is {most}")
         self._references = references
         self._decode = references.decoder(type.element)
         self._encode = references.encoder(type.element)
@@ -54,9 +55,9 @@ class NativeTable(Table):
             self.domain.tables.append(weakref.ref(self))
         self.length = 0
         self.fields: dict[int, None] = {}
-        reserved = libc.round_up(max(8 * self.maximum, 8))
+        reserved = libc.round_up(max(8 * most, 8))
         try:
-            self._mapping = Mapping(reserved, reserved)
+            self._mapping = Mapping(reserved, libc.round_up(8 * size))
         except OSError as error:
             raise MemoryError(f"cannot reserve {reserved} bytes for a table: {error}") from None
         self.base = self._mapping.base
@@ -119,6 +120,10 @@ class NativeTable(Table):
             while True:
                 old = self.length
                 if old + delta > self.maximum:
+                    return -1
+                try:
+                    self._mapping.use(libc.round_up(8 * (old + delta)))
+                except OSError:
                     return -1
                 self._fill(old, delta, native)
                 if self.length == old:  # nobody has come in between: a finalizer may, on this very thread

@@ -106,7 +106,11 @@ class Instance:
         self.limits = limits
         self.timeout = limits.timeout
         self.meter: Fuel | None = runtime.engine.new_fuel(limits.fuel) if limits.fuel is not None else None
-        functions, self.tables, self.memories, self.globals, self.tags = imported
+        functions = imported.functions
+        self.tables: list[Table] = imported.tables
+        self.memories: list[Memory] = imported.memories
+        self.globals: list[Global] = imported.globals
+        self.tags: list[Tag] = imported.tags
         self._functions: dict[int, Function] = dict(enumerate(functions))
         self._exports: Exports | None = None
         self.elements: list[list[Any]] = []

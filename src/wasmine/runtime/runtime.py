@@ -137,7 +137,8 @@ class Runtime:
             module, snapshot = source, None
         else:
             module, snapshot = self._source(source)
-        return self._instantiate(module, snapshot, imports, name, limits)
+        merged = self.limits if limits is None else Limits.merged(limits, self.limits)
+        return self.instantiate_with(module, snapshot, imports, name, merged)
 
     def _source(self, source: Source | Snapshot) -> tuple[Module, Snapshot | None]:
         from wasmine.runtime.snapshot import Snapshot
@@ -147,15 +148,15 @@ class Runtime:
         self._check_open()
         return Module(source, features=self.features, cache=self.cache), None
 
-    def _instantiate(
+    def instantiate_with(
         self,
         module: Module,
         snapshot: Snapshot | None,
         imports: Mapping[str, Any] | Imported | None,
         name: str | None,
-        limits: Limits | None,
+        limits: Limits,
     ) -> Instance:
-        """`imports` may be resolved already."""
+        """`instantiate` with nothing left open: `imports` may be resolved already, and `limits` are not merged any more."""
         if self.closed:
             self._check_open()
         if self._engine is None:
@@ -164,10 +165,9 @@ class Runtime:
             raise ValueError(f"an instance named {name!r} exists already: close it first, or choose another name")
         if self.limits.instances is not None:
             self._check_count(self.limits.instances)
-        merged = self.limits if limits is None else Limits.merged(limits, self.limits)
         if not isinstance(imports, Imported):
             imports = linking.resolve(self, module, imports or {})
-        instance = Instance(self, module, name or "", imports, merged, snapshot)
+        instance = Instance(self, module, name or "", imports, limits, snapshot)
         if snapshot is None:
             instance.initialize()
         self._open[id(instance)] = ref(instance)

@@ -10,6 +10,7 @@ from wasmine.runtime import linking
 from wasmine.runtime.function import Function
 from wasmine.runtime.image import Image
 from wasmine.runtime.instance import Imported
+from wasmine.runtime.limits import Limits
 from wasmine.runtime.module import import_kind
 from wasmine.runtime.reference import Array, ExceptionPackage, Struct
 from wasmine.runtime.table import Functions
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from wasmine.runtime.instance import Instance
-    from wasmine.runtime.limits import Limits
     from wasmine.runtime.module import Module
     from wasmine.runtime.runtime import Runtime
 
@@ -106,12 +106,12 @@ class Snapshot:
             raise SnapshotError(
                 "the snapshot was loaded from a file and has no imports: use runtime.instantiate(snapshot)"
             )
-        if limits is None:
-            limits = self.limits
+        least = self.limits or Limits()
+        merged = least if limits is None else Limits.merged(limits, least)
         if imports is None:
             shared = Imported(*[members.copy() for members in imported])
-            return runtime._instantiate(self.module, self, shared, name, limits)
-        return runtime._instantiate(self.module, self, self._with_imports(imported, imports), name, limits)
+            return runtime.instantiate_with(self.module, self, shared, name, merged)
+        return runtime.instantiate_with(self.module, self, self._with_imports(imported, imports), name, merged)
 
     def _with_imports(self, imported: Imported, given: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         """What is given, and for the rest what the instance had."""
@@ -140,8 +140,7 @@ class Snapshot:
         for variable, value in zip(context.globals[context.imported_globals :], self.globals, strict=True):
             instance.globals.append(engine.new_global(variable, thaw(value)))
         for table, contents in zip(context.tables[context.imported_tables :], self.tables, strict=True):
-            size = len(contents.items if isinstance(contents, Functions) else contents)
-            instance.define_table(table, None, size)
+            instance.define_table(table, None, len(contents))
         instance.code.complete()
         for own, contents in zip(instance.tables[context.imported_tables :], self.tables, strict=True):
             if isinstance(contents, Functions):

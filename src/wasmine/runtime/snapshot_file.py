@@ -109,10 +109,10 @@ class _Reader:
     def __init__(self, data: memoryview, module: Module) -> None:
         self._module = module
         self._context: Context = module.context
-        if data[: len(_MAGIC)] != _MAGIC:
+        if bytes(data[: len(_MAGIC)]) != _MAGIC:
             raise SnapshotError("not a snapshot, or one of another version of wasmine")
         body = data[_START:]
-        if data[len(_MAGIC) : _START] != digest(body):
+        if bytes(data[len(_MAGIC) : _START]) != digest(body):
             raise SnapshotError("damaged or cut off: its checksum is another one")
         size = int.from_bytes(body[:8], "little")
         _require(len(body) >= 8 and size <= len(body) - 8, "its header is longer than the file")

@@ -30,6 +30,9 @@ class Functions:
         self.items = items
         self.plan: Any = None
 
+    def __len__(self) -> int:
+        return len(self.items)
+
 
 class Table(ABC):
     """A table. `table[i]` reads and writes an element as a Python value (None is null); `len(table)` is its size.
@@ -47,8 +50,9 @@ class Table(ABC):
     @property
     def maximum(self) -> int:
         """The largest size that `grow` can reach, in elements."""
-        bounds = [MAXIMUM_ELEMENTS, self.type.limits.maximum, self.limit]
-        return min(bound for bound in bounds if bound is not None)
+        most = self.type.limits.maximum
+        most = MAXIMUM_ELEMENTS if most is None or most > MAXIMUM_ELEMENTS else most
+        return most if self.limit is None or self.limit > most else self.limit
 
     @abstractmethod
     def __len__(self) -> int: ...

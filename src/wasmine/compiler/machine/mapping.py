@@ -30,7 +30,7 @@ class _Bytes(ctypes.c_ubyte * (1 << 40)):  # type: ignore[misc]
 
 
 class _Range:
-    """Address space of `size` bytes at `base`, of which the first `used` are usable; they begin with an image's contents."""
+    """Address space of `size` bytes at `base`, of which the first `used` are usable: zeros, or an image."""
 
     __slots__ = ("base", "image", "size", "used")
 
