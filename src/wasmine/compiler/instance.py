@@ -17,7 +17,7 @@ from wasmine.errors import WasmineError
 if TYPE_CHECKING:
     from wasmine.compiler.engine import CompilerEngine
     from wasmine.compiler.memory import NativeMemory
-    from wasmine.compiler.module import ModuleCode
+    from wasmine.compiler.module import ModuleCode, Plan
     from wasmine.compiler.table import NativeTable
     from wasmine.interpreter.atomics import Monitor
     from wasmine.runtime.function import Function
@@ -231,10 +231,9 @@ class NativeCode:
     def place(self, table: Table, at: int, functions: Functions) -> None:
         """Copy functions of the instance into a table. Trap."""
         native: NativeTable = table  # type: ignore[assignment]
-        layout, plan = functions.plan or (None, None)
-        if layout is not self.module.layout:
-            plan = self.module.plan(functions.items)
-            functions.plan = self.module.layout, plan
+        plan: Plan | None = functions.plan
+        if plan is None or plan.layout is not self.module.layout:
+            plan = functions.plan = self.module.plan(functions.items)
         # All additions at once, as one of long integers: there may be 100,000 functions.
         words = bytearray((plan.offsets + self.address * plan.ones).to_bytes(8 * plan.length, "little"))
         for position, item in plan.others:

@@ -42,6 +42,7 @@ class Plan(NamedTuple):
     both are 0 for null and for the `others`, which are positions and what `runtime.table.Functions` has there.
     """
 
+    layout: ContextLayout
     length: int
     offsets: int
     ones: int
@@ -184,6 +185,7 @@ class ModuleCode:
             if not offset and item is not None:
                 others.append((position, item))
         return Plan(
+            self.layout,
             len(items),
             int.from_bytes(offsets.tobytes(), sys.byteorder),
             int.from_bytes(ones.tobytes(), sys.byteorder),
