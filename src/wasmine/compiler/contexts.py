@@ -23,15 +23,15 @@ class Contexts(Registry[Any]):
         self._free: dict[int, list[int]] = {}
         self._fields: dict[int, list[tuple[dict[int, None], int]]] = {}
 
-    def take(self, size: int) -> Lease:
-        """Room for a context. MemoryError."""
+    def take(self, size: int) -> tuple[int, object]:
+        """The address of a context, and what holds it until it is deallocated. MemoryError."""
         size = libc.round_up(size, ALIGNMENT if size <= libc.PAGE else libc.PAGE)
         try:
             address = self._free[size].pop()
         except (KeyError, IndexError):
             address = self._make(size)
         self._sizes[address] = size
-        return Lease(address)
+        return address, _leases.new(address)
 
     def _make(self, size: int) -> int:
         try:
@@ -62,15 +62,4 @@ class Contexts(Registry[Any]):
 
 contexts: Final = Contexts()
 
-
-class Lease(int):
-    """The address of a VM context, whose memory is given back when nobody holds this object any more.
-
-    A number, because the garbage collector does not track numbers: so this goes after every finalizer of the garbage that
-    holds it has run, and these may still call the instance.
-    """
-
-    __slots__ = ()
-
-    def __del__(self, release: object = contexts.release) -> None:
-        release(int(self))  # type: ignore[operator]
+_leases: Final = libc.Leases(contexts.release)

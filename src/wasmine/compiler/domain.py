@@ -77,8 +77,8 @@ class Domain:
         if len(closed) < self._sweep_at:
             return
         held: set[int] = set()  # records in places that are not the own ones of whoever defines them
-        closed.sort(key=lambda code: code.lease)
-        starts = [int(code.lease) for code in closed]
+        closed.sort(key=lambda code: code.address)
+        starts = [code.address for code in closed]
         reached: set[NativeCode] = set()
         for home, words in self._words():
             held |= words

@@ -66,16 +66,16 @@ class NativeFunction(Function):
 class NativeHostFunction(Function):
     """A function whose body is Python. Its record's context is 0: machine code calls it in the context of the caller."""
 
-    __slots__ = ("convention", "host", "number", "record")
+    __slots__ = ("_lease", "convention", "host", "record")
 
     def __init__(self, defined: DefinedType, host: HostCallable, engine: CompilerEngine) -> None:
         super().__init__(defined, host.name, None, -1)
         self.owner = engine
         self.host = host
         self.convention = engine.references.convention(defined)
-        self.number = hosts.take()
-        hosts.add(self.number, self)
-        self.record = hosts.record(self.number)
+        number, self._lease = hosts.take()
+        hosts.add(number, self)
+        self.record = hosts.record(number)
         fields = (c_uint64 * 4).from_address(self.record)
         fields[Record.TYPE // 8] = type_number(defined)
         fields[Record.SUPERTYPES // 8] = display_address(defined)

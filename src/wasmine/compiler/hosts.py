@@ -32,12 +32,15 @@ class Hosts(Registry["NativeHostFunction"]):
         self._room: list[int] = []
         self._free: list[int] = []
 
-    def take(self) -> Lease:
-        """A number for a function. MemoryError."""
+    def take(self) -> tuple[int, object]:
+        """A number for a function, and what holds it until it is deallocated. MemoryError."""
         try:
-            return Lease(self._free.pop())
+            number = self._free.pop()
         except IndexError:
-            pass
+            number = self._make()
+        return number, _leases.new(number)
+
+    def _make(self) -> int:
         with lock:
             number = next(self._next)
             if not self._room:
@@ -47,7 +50,7 @@ class Hosts(Registry["NativeHostFunction"]):
             fields = (ctypes.c_uint64 * 5).from_address(record)
             fields[Record.CODE // 8] = stubs().stub(number)
             fields[4] = number
-            return Lease(number)
+            return number
 
     def record(self, number: int) -> int:
         """The address of the record that belongs to a number."""
@@ -65,14 +68,7 @@ class Hosts(Registry["NativeHostFunction"]):
 
 hosts: Final = Hosts()
 
-
-class Lease(int):
-    """A host function's number, free again when nobody holds this object any more (see `contexts.Lease`)."""
-
-    __slots__ = ()
-
-    def __del__(self, release: object = hosts.release) -> None:
-        release(int(self))  # type: ignore[operator]
+_leases: Final = libc.Leases(hosts.release)
 
 
 class Stubs:

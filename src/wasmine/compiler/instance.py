@@ -55,8 +55,7 @@ class NativeCode:
         self.engine = engine
         self.instance = instance
         self.module = module
-        self.lease = contexts.take(module.layout.size)
-        self.address = int(self.lease)
+        self.address, self.lease = contexts.take(module.layout.size)
         contexts.add(self.address, self)
         self.extra_records: dict[int, tuple[int, Any]] = {}  # records that have no place in the context, by address
         self._importers: list[weakref.ref[NativeCode]] = []

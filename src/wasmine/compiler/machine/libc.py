@@ -218,33 +218,50 @@ _new_capsule.restype = ctypes.py_object
 _new_capsule.argtypes = (_address, _address, _address)
 _capsule_pointer = ctypes.PYFUNCTYPE(_address, _address, _address)(("PyCapsule_GetPointer", ctypes.pythonapi))
 _set_destructor = ctypes.PYFUNCTYPE(_int, _address, _address)(("PyCapsule_SetDestructor", ctypes.pythonapi))
-_waiting: Final[dict[int, tuple[int, Callable[[], None]]]] = {}  # the capsule's address and what it is to do, by number
+
+
+class Leases:
+    """Makes objects that stand for numbers, with which `release` is called when they are deallocated, unless the process
+    ends. Numbers are not 0, and different ones at any time.
+
+    That is later than a finalizer or the callback of a weak reference: the garbage collector calls these before it takes
+    anything apart, and other finalizers that it calls then may still use what is to be released. Objects of every class
+    that is written in Python are tracked by the collector, so these are capsules.
+    """
+
+    def __init__(self, release: Callable[[int], None]) -> None:
+        pointer = _capsule_pointer
+        out: dict[int, int] = {}
+
+        def destroy(capsule: int) -> None:
+            number = pointer(capsule, None)
+            del out[number]
+            release(number)
+
+        self._out: dict[int, int] = out  # addresses of capsules, by number
+        self._destructor = ctypes.PYFUNCTYPE(None, _address)(destroy)
+        atexit.register(self._forget)
+
+    def new(self, number: int) -> object:
+        """An object for a number."""
+        found: object = _new_capsule(number, None, self._destructor)
+        self._out[number] = id(found)
+        return found
+
+    def _forget(self) -> None:
+        """The interpreter takes itself apart now: when what is left is deallocated, no Python code can run any more."""
+        while self._out:
+            _, capsule = self._out.popitem()
+            _set_destructor(capsule, None)
+
+
+_waiting: Final[dict[int, Callable[[], None]]] = {}
 _numbers: Final = itertools.count(1)
-
-
-def _act(capsule: int) -> None:
-    _, action = _waiting.pop(_capsule_pointer(capsule, None))
-    action()
-
-
-_deallocated: Final = ctypes.PYFUNCTYPE(None, _address)(_act)
+_actions: Final = Leases(lambda number: _waiting.pop(number)())
 
 
 def when_deallocated(action: Callable[[], None]) -> object:
-    """An object that calls `action` when it is deallocated, unless the process ends.
-
-    That is later than a finalizer or the callback of a weak reference: the garbage collector calls these before it takes
-    anything apart, and other finalizers that it calls then may still use what the action is to destroy.
-    """
+    """An object that calls `action` when it is deallocated (see `Leases`)."""
     number = next(_numbers)
-    found: object = _new_capsule(number, None, _deallocated)
-    _waiting[number] = id(found), action
-    return found
-
-
-@atexit.register
-def _forget_actions() -> None:
-    """The interpreter takes itself apart now: when what is left is deallocated, no Python code can run any more."""
-    while _waiting:
-        _, (capsule, _) = _waiting.popitem()
-        _set_destructor(capsule, None)
+    _waiting[number] = action
+    return _actions.new(number)

@@ -130,19 +130,7 @@ class _Ranges:
 
 
 _ranges: Final = _Ranges()
-
-
-class _Lease(int):
-    """The address of a range, which is given back when nobody holds this object any more.
-
-    A number, because the garbage collector does not track numbers: so this goes after every finalizer of the garbage that
-    holds it has run, and these may still use the memory.
-    """
-
-    __slots__ = ()
-
-    def __del__(self, give_back: object = _ranges.give_back) -> None:
-        give_back(int(self))  # type: ignore[operator]
+_leases: Final = libc.Leases(_ranges.give_back)
 
 
 class Mapping:
@@ -155,7 +143,7 @@ class Mapping:
 
     def __init__(self, size: int, used: int, image: Image | None = None) -> None:
         self._range = _ranges.take(size, used, image)
-        self._lease = _Lease(self._range.base)
+        self._lease = _leases.new(self._range.base)
         self.base = self._range.base
         self.size = size
 
