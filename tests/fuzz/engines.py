@@ -2,8 +2,10 @@
 
 Results, reasons of traps, exceptions, and after each call the exported memories, tables and globals are compared. The
 profiles from `mvp` on are modules of `wasm-tools smith`, or pairs where the second imports from the first; `linked` are
-graphs of modules that import from each other, `linked-plain` those of WebAssembly 2.0. An engine that gives up for a limit of its own is left out from there on. Modules run in processes of their own, so
-that a crash or an endless loop is a finding like any other. Any finding makes the exit code 1.
+graphs of modules that import from each other, `linked-plain` those of WebAssembly 2.0 and `linked-native` those without
+casts; `composed` are programs with deep operand stacks, exceptions and a host that calls back. An engine that gives up for
+a limit of its own is left out from there on. Modules run in processes of their own, so that a crash or an endless loop is a
+finding like any other. Any finding makes the exit code 1.
 
     python tests/fuzz/engines.py --count 100 --oracle wasmtime
     python tests/fuzz/engines.py --engines interpreter,compiler --profile wasm3 --seed 1000 --count 50
@@ -42,7 +44,7 @@ from wasmine.runtime.runtime import ENGINES
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
 
-PROFILES: Final = (*generated.PROFILES, "linked", "linked-plain", "composed")
+PROFILES: Final = (*generated.PROFILES, "linked", "linked-plain", "linked-native", "composed")
 
 # Whose results are for an implementation to say: our engines agree on them.
 OURS_ALONE: Final = ("relaxed",)
@@ -85,8 +87,8 @@ class Task:
         """The case. None if the seed gives no module."""
         if self.file is not None:
             return generated.case(self.name, (self.file.read_bytes(),))
-        if self.profile in ("linked", "linked-plain"):
-            return linked.case(self.name, plain=self.profile == "linked-plain")
+        if self.profile.startswith("linked"):
+            return linked.case(self.name, self.profile.removeprefix("linked").removeprefix("-"))
         if self.profile == "composed":
             return composed.case(self.name)
         modules = generated.modules(self.profile, self.number, directory)
@@ -248,7 +250,7 @@ def keep(directory: Path, difference: Difference, again: str) -> None:
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     names = [name for name in ENGINES if name != "auto"]
     if "compiler" in names:
-        names.append("compiler-checked")
+        names += ["compiler-checked", "compiler-cautious", "compiler-plain"]
     parser = argparse.ArgumentParser(description="Run random modules in several engines and compare.")
     parser.add_argument("files", type=Path, nargs="*", help="compare these modules instead of random ones")
     parser.add_argument("--count", type=int, default=100, help="cases of each profile (default: 100)")

@@ -67,10 +67,10 @@ HOST: Final = Export("host", "mix", TYPES["$binary"])
 class Module:
     """A module in the making."""
 
-    def __init__(self, number: int, random: Random, vocabulary: set[str], world: list[Export], plain: bool) -> None:
+    def __init__(self, number: int, random: Random, vocabulary: set[str], world: list[Export], kind: str) -> None:
         self.number = number
         self.random = random
-        self.spaces = Spaces(plain)
+        self.spaces = Spaces(plain=kind == "plain", casts=not kind)
         self.fields: list[str] = []
         self.exports: list[Export] = []
         self.actual: dict[str, ExternType] = {}  # what imports were defined as
@@ -281,15 +281,15 @@ class Module:
                     self.exports.append(Export(f"m{self.number}", label, self.actual.get(name, type)))
 
 
-def case(name: str, plain: bool = False) -> Case:
-    """The graph and the calls of this name; `plain` ones use nothing of WebAssembly 3.0."""
+def case(name: str, kind: str = "") -> Case:
+    """The graph and the calls of this name; `plain` ones use nothing of WebAssembly 3.0, `native` ones no casts."""
     random = Random(name)
     world = [HOST]
     # Few, so that the modules have many in common.
-    vocabulary = PLAIN if plain else set(random.sample(list(TYPES), 5))
+    vocabulary = PLAIN if kind == "plain" else set(random.sample(list(TYPES), 5))
     modules = []
     for number in range(random.randint(2, 4)):
-        module = Module(number, random, vocabulary, world, plain)
+        module = Module(number, random, vocabulary, world, kind)
         world += module.exports
         modules.append(str(module))
     exports = [

@@ -160,7 +160,7 @@ class Body:
         return self.random.choice(options) if options else self.leaf("i32")
 
     def test(self, depth: int) -> str:
-        if self.random.random() < 0.5:
+        if self.random.random() < 0.5 or not self.spaces.casts:
             return f"(ref.is_null {self.expression(self.random.choice(('funcref', 'externref')), depth)})"
         target = self.random.choice(list(self.spaces.types))
         null = self.random.choice(("", "null "))
@@ -209,7 +209,7 @@ class Body:
         return f"(table.get {self.random.choice(tables)} {self.position(depth)})"
 
     def cast(self, depth: int) -> str:
-        if self.random.random() < 0.95:
+        if self.random.random() < 0.95 or not self.spaces.casts:
             return self.leaf(TYPED)
         return f"(ref.cast {TYPED} {self.expression('funcref', depth)})"
 
@@ -249,7 +249,7 @@ class Body:
         if not tables:
             return None
         table = self.random.choice(tables)
-        if self.spaces.plain or self.random.random() < 0.1:
+        if not self.spaces.casts or self.random.random() < 0.1:
             arguments = self.arguments(type, depth)
             return f"({prefix}call_indirect {table} (type {type.name}) {arguments} {self.position(depth)})"
         if self.spaces.tables[table].element == "funcref":
@@ -269,7 +269,7 @@ class Body:
 
     def callee(self, type: FunctionType, depth: int) -> str:
         """A reference to a function of a type, now and then of one that must be cast to it; empty if there is none."""
-        if self.random.random() < 0.05:
+        if self.spaces.casts and self.random.random() < 0.05:
             return f"(ref.cast (ref null {type.name}) {self.expression('funcref', depth)})"
         functions = [name for name, kind in self.spaces.functions.items() if kind == type]
         if not functions:

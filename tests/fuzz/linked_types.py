@@ -97,6 +97,7 @@ class Spaces:
     """
 
     plain: bool = False  # nothing of WebAssembly 3.0
+    casts: bool = True  # tests of references, and casts
     types: dict[str, FunctionType] = field(default_factory=dict)
     functions: dict[str, FunctionType] = field(default_factory=dict)
     tables: dict[str, Table] = field(default_factory=dict)

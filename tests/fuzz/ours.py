@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
@@ -95,8 +96,36 @@ def shown(value: Any, type: ValueType) -> str:
     return f"i31:{value.value}" if isinstance(value, I31) and not external else "ref"
 
 
+# Ways of compiling that are for functions with many values at a time, by what `Compiler.compile` calls them.
+CAUTION: Final = {"cautious": 1, "plain": 2}
+
+
+@contextmanager
+def _cautious(way: str) -> Iterator[None]:
+    """Have all functions compiled in this way."""
+    caution = CAUTION.get(way)
+    if caution is None:
+        yield
+        return
+    from wasmine.compiler.baseline.compiler import Compiler
+
+    compile = Compiler.compile
+
+    def cautious(self: Compiler, *arguments: Any, **options: Any) -> Any:
+        return compile(self, *arguments[:-1], max(caution, arguments[-1]), **options)
+
+    Compiler.compile = cautious  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        Compiler.compile = compile  # type: ignore[method-assign]
+
+
 class WasmineSubject:
-    """An engine of Wasmine, by name; `compiler-checked` is the compiler with compared instead of guarded bounds.
+    """An engine of Wasmine, by name.
+
+    `compiler-checked` is the compiler with compared instead of guarded bounds, `compiler-cautious` without registers to
+    spare, `compiler-plain` without fused instructions.
 
     With `fuel`, every instance has so much, and what is left of it belongs to the state.
     """
@@ -118,9 +147,9 @@ class WasmineModules:
         self.modules = modules
 
     def run(self, session: Session) -> list[Outcome]:
-        engine, _, bounds = self.engine.partition("-")
-        chosen: Any = (engine, bounds or "auto")  # from the command line
-        with wasmine.Runtime(chosen[0], bounds=chosen[1], limits=self.limits) as runtime:
+        engine, _, way = self.engine.partition("-")
+        chosen: Any = (engine, "checked" if way == "checked" else "auto")  # from the command line
+        with _cautious(way), wasmine.Runtime(chosen[0], bounds=chosen[1], limits=self.limits) as runtime:
             instances: list[wasmine.Instance] = []
             try:
                 host = _host(runtime, instances)
