@@ -141,3 +141,15 @@ def test_the_index_of_a_table_with_nothing_but_a_default_is_computed(agree: Agre
         (block (br_table 0 (i32.load (local.get 0)))) (i32.const 1)))""")
     assert call("f", 0) == 1
     assert call("f", -1) is TrapKind.MEMORY_OUT_OF_BOUNDS
+
+
+@pytest.mark.parametrize("count", range(5))
+def test_the_result_register_is_cleared_for_a_branch_when_all_are_taken(agree: Agree, count: int) -> None:
+    loads = "(i64.load16_u (i32.const 1))" * count
+    call = agree(f"""(module (memory 1) (data (i32.const 1) "\\07") (func $f) (elem declare func $f)
+        (func (export "f") (param i64) (result i64)
+          (i64.const 1) (br_on_null 0 (ref.func $f)) {loads}
+          (br_if 0 (i64.load16_u (i32.const 1)) (i64.le_s (local.get 0) (i64.load16_u (i32.const 1))))
+          drop {"drop " * count} drop))""")
+    assert call("f", 8) == 1
+    assert call("f", 7) == 7

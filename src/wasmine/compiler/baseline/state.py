@@ -566,11 +566,14 @@ class State:
                 if not self._owns(entry, general=general):
                     continue
                 if entry[0] == PENDING and register in (entry[3] if entry[6] else -1, entry[4] if entry[7] else -1):
+                    entries[j] = (HELD, entry[1])
                     entry = entries[j] = self.materialize(entry)
                     if register in free:
                         free.remove(register)
                         return found
                 if entry[0] == REGISTER and entry[2] == register and (entry[1] in GENERAL) == general:
+                    # Others may be spilled for it, but not this one.
+                    entries[j] = (HELD, entry[1])
                     other = self.register_for(letter)
                     self.move(entry[1], other, register)
                     entries[j] = (REGISTER, entry[1], other)
