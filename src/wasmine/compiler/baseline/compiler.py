@@ -427,6 +427,8 @@ def compile_function(
             try:
                 return compiler.compile(context, layout, index, bounds, caution, far=far)
             except Pressed:
+                if caution > 1:
+                    raise
                 caution += 1
             except TooFar:
                 far = True
