@@ -44,7 +44,9 @@ def _families(architecture: Architecture[Any]) -> dict[str, list[Shape]]:
 
 FAMILIES = {"amd64": _families(Amd64()), "arm64": _families(Arm64())}
 LENGTH_FIELD, BASE_FIELD = 72, 64  # in the context of a case
+BIASES = (0x12340, 8, 0x7FFF0008)  # of what lies in the frame and in the context
 COUNT = 24  # cases for each choice of registers and values
+PLACES = int("8f" * 16, 16)  # what `i8x16.permute!` may find: places in a vector, or a top bit
 COMPARED: dict[str, int] = {}
 
 
@@ -117,7 +119,7 @@ class Trial:
         hazards = self.library.hazards(self.library.numbers[self.shape.key])
         choices = assignments(self.machine, self.shape, self.meaning, hazards, self.rng)
         for number, registers in enumerate(choices):
-            bias = (0, 0x12340)[number % 2]
+            bias = self.rng.choice(BIASES) if number else 0
             for fixed in self._fixed_operands(number):
                 self._run(registers, bias, fixed)
 
@@ -128,12 +130,22 @@ class Trial:
             if kind == "C" and letter != "a":
                 options = constants(self.library, self.shape, self.rng)
             elif kind == "K":
-                options = values(letter, self.rng)
+                options = self._values(letter)
             else:
                 continue
             some = options if number == 0 and kind == "C" else self.rng.sample(options, min(2, len(options)))
             chosen = [{**before, place: option} for before in chosen for option in some]
         return chosen
+
+    def _values(self, letter: str) -> list[int]:
+        """Operands worth trying that the compiler may give to the instruction."""
+        found = values(letter, self.rng)
+        if self.shape.name.endswith(("div_s!", "div_u!", "rem_s!", "rem_u!")):
+            harmful = (0, (1 << WIDTH[letter]) - 1)
+            return [value for value in found if value not in harmful]
+        if self.shape.name == "i8x16.permute!":
+            return [value & PLACES for value in found]
+        return found
 
     def _run(self, registers: dict[str, int], bias: int, fixed: dict[int, int]) -> None:
         shape, meaning = self.shape, self.meaning
@@ -144,11 +156,7 @@ class Trial:
             elif place in fixed:
                 columns.append([fixed[place] & (1 << WIDTH[letter]) - 1] * COUNT)
             else:
-                choices = values(letter, self.rng)
-                if shape.name.endswith(("div_s!", "div_u!", "rem_s!", "rem_u!")):
-                    harmful = (0, (1 << WIDTH[letter]) - 1)
-                    choices = [value for value in choices if value not in harmful]
-                columns.append(list(islice(cycle(choices), COUNT)))
+                columns.append(list(islice(cycle(self._values(letter)), COUNT)))
         rows = [tuple(row) for row in zip(*columns, strict=True)] or [()]
         values_by_hole = {hole: 16 * hole + bias for hole in range(4)}
         values_by_hole |= {OFFSET: self.rng.choice((0, 8, 100, 0x1000, 0x7FFFFF00)), MEMORY_BASE: BASE_FIELD + bias}

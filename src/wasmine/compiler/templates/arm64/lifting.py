@@ -160,6 +160,7 @@ class _Reader:
         self._renamed: dict[str, dict[int, int]] = {"g": {}, "x": {}}
         self._written: set[tuple[str, int]] = set()
         self._pages: dict[int, str] = {}
+        self._inserted: set[Node[Instruction]] = set()
 
     def nodes(self) -> list[Node[Instruction]]:
         """The nodes, jumps leading to nodes or symbols."""
@@ -179,7 +180,7 @@ class _Reader:
             if target is None:
                 raise LiftError(f"a jump to word {index}, where no instruction starts")
             node.to = target
-        _check_flags(found)
+        self._check_flags(found)
         return found
 
     def _plain(self, word: int, decoded: Decoded, relocation: Relocation | None) -> list[Node[Instruction]]:
@@ -230,6 +231,7 @@ class _Reader:
             assert test is not None
             test |= (word & 31) << 5
             nodes.append(self._node(test, decode(test)))
+            self._inserted.add(nodes[0])
             word = _BRANCH_IF | (1 if word >> 24 & 1 else 0)
             decoded = decode(word)
         elif _is_conditional(word) or word & _TEST_MASK in _COMPARE:
@@ -263,6 +265,16 @@ class _Reader:
             uses.append(Use(register.file, ours, register.reads, register.writes))
         self._written.update((use.file, use.register) for use in uses if use.writes)
         return Node(Instruction(word, tuple(fields), decoded.row.holes), tuple(uses))
+
+    def _check_flags(self, nodes: list[Node[Instruction]]) -> None:
+        """A test of one bit sets flags when it has become two instructions: nobody must want those from before it."""
+        inserted = False
+        for node in nodes:
+            row = decode(node.instruction.word).row
+            if row.reads_flags and inserted and not node.is_jump:
+                raise LiftError("flags are read behind a test of one bit")
+            if row.writes_flags:
+                inserted = node in self._inserted
 
     def _renamed_to(self, file: str, number: int) -> int:
         """An operand, or what we call one of LLVM's registers."""
@@ -304,16 +316,3 @@ def _distance(word: int) -> int | None:
 
 def _signed(value: int, width: int) -> int:
     return value - (value >> width - 1 << width)
-
-
-def _check_flags(nodes: list[Node[Instruction]]) -> None:
-    """A test of one bit sets flags when it has become two instructions: nobody must want those from before it."""
-    inserted = False
-    for node in nodes:
-        row = decode(node.instruction.word).row
-        if node.is_jump:
-            continue
-        if row.reads_flags and inserted:
-            raise LiftError("flags are read behind a test of one bit")
-        if row.writes_flags:
-            inserted = node.instruction.word & 0x7FFFFC1F in (_TST_W, _TST_X)
