@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from wasmine.compiler.semantics.builder import Builder, Meaning, meaning
+from wasmine.compiler.semantics.builder import Builder, Meaning, Target, meaning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,8 +87,14 @@ def binary(floats: Floats, operation: str, b: Builder, x: str, y: str) -> str:
 
 
 def extremum(floats: Floats, condition: str, zeros: str, b: Builder, x: str, y: str) -> str:
-    """min or max: of equal operands (zeros of either sign) the bits are joined, and a NaN comes from an addition."""
+    """min or max: of equal operands (zeros of either sign) the bits are joined, and a NaN comes from an addition.
+
+    ARM64 has an instruction for all this.
+    """
     t, bits = floats.type, floats.bits
+    if b.target is Target.ARM64:
+        name = f"llvm.{'minimum' if condition == 'olt' else 'maximum'}.{floats.intrinsic}"
+        return b.call(t, name, f"{t} {x}", f"{t} {y}")
     one = pseudo_extremum(floats, condition, b, x, y)
     other = pseudo_extremum(floats, condition, b, y, x)
     joined = b.let(f"{zeros} {bits} {b.cast(one, t, bits)}, {b.cast(other, t, bits)}")

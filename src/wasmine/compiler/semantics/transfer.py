@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from wasmine.compiler.semantics.builder import LLVM_TYPES, Builder, Meaning, internal
+from wasmine.compiler.semantics.builder import LLVM_TYPES, Builder, Meaning, Target, internal
+from wasmine.compiler.semantics.memory import splat
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,5 +37,14 @@ def _same(b: Builder, x: str) -> str:
 
 
 def _select(type: str, b: Builder, x: str, y: str, condition: str) -> str:
-    holds = b.let(f"icmp ne i32 {condition}, 0")
-    return b.let(f"select i1 {holds}, {type} {x}, {type} {y}")
+    return choose(b, type, b.let(f"icmp ne i32 {condition}, 0"), x, y)
+
+
+def choose(b: Builder, type: str, holds: str, x: str, y: str) -> str:
+    """x if the i1 `holds`, else y."""
+    if type != LLVM_TYPES["v"] or b.target is not Target.ARM64:
+        return b.let(f"select i1 {holds}, {type} {x}, {type} {y}")
+    # LLVM would compare vectors to get a mask.
+    mask = splat(b, 64, b.let(f"sext i1 {holds} to i64"))
+    differing = b.let(f"xor {type} {x}, {y}")
+    return b.let(f"xor {type} {b.let(f'and {type} {differing}, {mask}')}, {y}")

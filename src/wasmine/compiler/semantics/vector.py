@@ -215,6 +215,9 @@ def _bitselect(b: Builder, x: str, y: str, mask: str) -> str:
 
 
 def _any_true(b: Builder, x: str) -> str:
+    if b.target is Target.ARM64:
+        largest = b.call("i32", "llvm.vector.reduce.umax.v4i32", f"<4 x i32> {b.cast(x, V128, '<4 x i32>')}")
+        return b.let(f"zext i1 {b.let(f'icmp ne i32 {largest}, 0')} to i32")
     bits = b.cast(x, V128, "i128")
     return b.let(f"zext i1 {b.let(f'icmp ne i128 {bits}, 0')} to i32")
 

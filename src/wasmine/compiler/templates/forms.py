@@ -29,6 +29,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from wasmine.compiler.semantics import LLVM_TYPES, Builder, Meaning, Target
+from wasmine.compiler.semantics.transfer import choose
 from wasmine.compiler.templates.expand import MEMORY_BASE, MEMORY_LENGTH, OFFSET
 from wasmine.errors import TrapKind
 
@@ -250,7 +251,7 @@ class TemplateBuilder(Builder):
         type = LLVM_TYPES[letter]
         kept, other = self._unpacked("c", letter), self._unpacked("d", letter)
         condition = self.let(f"icmp ne i32 {result}, 0")
-        chosen = self.let(f"select i1 {condition}, {type} {kept}, {type} {other}")
+        chosen = choose(self, type, condition, kept, other)
         self._leave("next", dict([self._packed("c", letter, chosen)]))
 
     def trap_if(self, condition: str, kind: TrapKind) -> None:

@@ -181,7 +181,7 @@ class _Reader:
                 raise LiftError(f"a jump to word {index}, where no instruction starts")
             node.to = target
         self._check_flags(found)
-        return found
+        return _without_moves(found)
 
     def _plain(self, word: int, decoded: Decoded, relocation: Relocation | None) -> list[Node[Instruction]]:
         """An instruction that is no jump. The address of a constant's page is none: its load becomes relative."""
@@ -292,6 +292,38 @@ class _Reader:
         return renamed[number]
 
 
+def _without_moves(nodes: list[Node[Instruction]]) -> list[Node[Instruction]]:
+    """The same without moves of 32 bits between an operation and where its result belongs: LLVM forgets that these clear."""
+    targets = {id(node.to) for node in nodes}
+    result: list[Node[Instruction]] = []
+    for index, node in enumerate(nodes):
+        before = result[-1] if result else None
+        if (
+            before is not None
+            and node.instruction.word & ~_MOVED == _MOVE_32
+            and len(node.uses) == 2
+            and id(node) not in targets
+            and before.uses
+            and not before.is_jump
+            and before.instruction.word >> 31 == 0
+            and before.instruction.word >> 25 & 15 in _OPERATIONS
+        ):
+            written, read = before.uses[0], node.uses[1]
+            later = any(use[:2] == read[:2] and use.reads for other in nodes[index + 1 :] for use in other.uses)
+            if written == (read.file, read.register, False, True) and read.register < OPERAND and not later:
+                fields = (*node.instruction.fields, *before.instruction.fields)
+                word = before.instruction.word & ~31 | node.instruction.word & 31
+                before.instruction = before.instruction._replace(word=word, fields=fields)
+                before.uses = (node.uses[0], *before.uses[1:])
+                continue
+        result.append(node)
+    return result
+
+
+# mov of 32 bits and its registers; the groups of operations with immediates and with registers
+_MOVE_32: Final = 0x2A0003E0
+_MOVED: Final = 0x001F001F
+_OPERATIONS: Final = (5, 8, 9, 13)
 # ldr of s, d, q with an immediate, by the upper bits, as the literal form
 _LITERALS: Final = {0xBD4: 0x1C000000, 0xFD4: 0x5C000000, 0x3DC: 0x9C000000}
 _BRANCH: Final = 0x14000000
