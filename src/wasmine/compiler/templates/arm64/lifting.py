@@ -293,7 +293,7 @@ class _Reader:
 
 
 def _without_moves(nodes: list[Node[Instruction]]) -> list[Node[Instruction]]:
-    """The same without moves of 32 bits between an operation and where its result belongs: LLVM forgets that these clear."""
+    """The same without moves of 32 bits behind an operation: it clears the rest as well, which LLVM forgets."""
     targets = {id(node.to) for node in nodes}
     result: list[Node[Instruction]] = []
     for index, node in enumerate(nodes):
