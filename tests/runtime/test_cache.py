@@ -123,11 +123,11 @@ def test_types_of_casts_are_found_again_in_any_order(tmp_path: Path, made: list[
     assert len(made) == 3
 
 
-def test_metered_code_is_kept_apart(tmp_path: Path) -> None:
+def test_metered_code_is_kept_apart(engine: str, tmp_path: Path) -> None:
     limits = wasmine.Limits(fuel=1000)
     left = set()
     for given in (None, limits, None, limits):
-        with wasmine.Runtime("interpreter", cache=tmp_path, limits=given) as runtime:
+        with wasmine.Runtime(engine, cache=tmp_path, limits=given) as runtime:
             instance = runtime.instantiate(PROGRAM)
             assert instance.exports.square(2) == 4
             left.add(instance.fuel)
@@ -244,6 +244,20 @@ def test_many_threads_write_and_every_reader_sees_a_whole_file(tmp_path: Path) -
         thread.join()
     assert bad == []
     assert len(files(tmp_path)) == 1
+
+
+def test_processes_that_start_together_share_a_directory(engine: str, tmp_path: Path) -> None:
+    program = f"""
+        import wasmine
+        with wasmine.Runtime({engine!r}, cache={str(tmp_path)!r}) as runtime:
+            exports = runtime.instantiate({PROGRAM!r}).exports
+            assert [exports.square(3), exports.lanes(1), exports.caught(2), exports.tail(4)] == [9, 5, 2, 16]
+    """
+    command = [sys.executable, "-c", textwrap.dedent(program)]
+    for _ in range(2):
+        processes = [subprocess.Popen(command) for _ in range(4)]
+        assert [process.wait(timeout=120) for process in processes] == [0, 0, 0, 0]
+    assert all(path.suffix == ".wasmine" for path in tmp_path.glob("*/*"))
 
 
 def test_a_runtime_that_nobody_closed_is_kept_at_the_end_of_the_process(engine: str, tmp_path: Path) -> None:

@@ -61,6 +61,12 @@ hello = {hello!r}
 """
 
 
+@pytest.fixture(autouse=True)
+def _somewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Programs run in an empty directory."""
+    monkeypatch.chdir(tmp_path)
+
+
 def run_on(system: str, program: str) -> str:
     """What a program prints in a process where the system lacks what that system lacks."""
     head = HIDING.format(hidden=SYSTEMS[system], hello=HELLO)
@@ -129,8 +135,7 @@ def test_the_command_line_works(system: str) -> None:
         from wasmine.cli import main
         print(main(["run", hello]))
         print(main(["validate", hello]))
-        with tempfile.TemporaryDirectory() as directory:
-            print(main(["run", "--cache-dir", directory, "--timeout", "60", "--fuel", "100000", hello]))
+        print(main(["run", "--cache-dir", "cache", "--timeout", "60", "--fuel", "100000", hello]))
         print(main(["doctor"]))
         """,
     )
@@ -203,13 +208,12 @@ MOUNTING = """
         (call $write (i32.load (i32.const 0)) (i32.const 8) (i32.const 1) (i32.const 16))
         (call $allocate (i32.load (i32.const 0)) (i64.const 0) (i64.const 10))
         (call $sync (i32.load (i32.const 0)))))'''
-    with tempfile.TemporaryDirectory() as directory:
-        try:
-            with WASI(mounts={"/": directory}) as system, wasmine.Runtime() as runtime:
-                print(runtime.instantiate(text, system.imports()).exports.f())
-            print(pathlib.Path(directory, "made/new").read_bytes())
-        except wasmine.UnsupportedFeature as error:
-            print(str(error).replace(directory, "DIRECTORY"))
+    try:
+        with WASI(mounts={"/": "."}) as system, wasmine.Runtime() as runtime:
+            print(runtime.instantiate(text, system.imports()).exports.f())
+        print(pathlib.Path("made/new").read_bytes())
+    except wasmine.UnsupportedFeature as error:
+        print(error)
 """
 
 
@@ -219,7 +223,7 @@ def test_directories_of_the_host_are_mounted_without_linuxs_own_calls() -> None:
 
 def test_where_a_guest_could_escape_from_a_directory_it_is_refused() -> None:
     said = run_on("windows", MOUNTING)
-    assert "cannot mount 'DIRECTORY': this operating system has no operations relative to directory descriptors" in said
+    assert "cannot mount '.': this operating system has no operations relative to directory descriptors" in said
 
 
 def test_asyncio_and_threads(system: str) -> None:
