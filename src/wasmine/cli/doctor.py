@@ -52,11 +52,11 @@ def _compiler() -> tuple[str, str]:
     if problem:
         return f"cannot be used: {problem}", "checked by the interpreter"
     from wasmine.compiler.engine import guard_pages
-    from wasmine.compiler.machine.processor import level
+    from wasmine.compiler.machine import architecture
 
     problem = guard_pages()
     bounds = f"compared at every access: {problem}" if problem else "guarded by protected pages"
-    return f"can be used, with templates for {level()}", bounds
+    return f"can be used, with templates for {architecture.host().level()}", bounds
 
 
 COMMAND = Command("doctor", "Say which engine is used on this machine, and why", "", execute)

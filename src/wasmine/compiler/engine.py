@@ -14,8 +14,7 @@ from wasmine.compiler.function import NativeFunction, NativeHostFunction
 from wasmine.compiler.globals import NativeGlobal
 from wasmine.compiler.hosts import Hosts, hosts
 from wasmine.compiler.instance import NativeCode
-from wasmine.compiler.machine import glue, layout, libc
-from wasmine.compiler.machine.processor import level
+from wasmine.compiler.machine import architecture, glue, layout, libc
 from wasmine.compiler.memory import GUARD, NativeMemory
 from wasmine.compiler.module import ModuleCode
 from wasmine.compiler.references import References
@@ -46,7 +45,7 @@ if TYPE_CHECKING:
 @functools.cache
 def template_library() -> TemplateLibrary:
     """The templates for this machine's processor. FileNotFoundError where the package was made without."""
-    found = library.load(level())
+    found = library.load(architecture.host().level())
     if found is None:
         raise FileNotFoundError("this installation of wasmine has no template library: it was built without llvmlite")
     return found
@@ -134,7 +133,7 @@ class CompilerEngine(Engine):
             made = ModuleCode(module, self.glue, template_library(), self.bounds, metered=metered)
             found = module.cache.setdefault(key, made)
         if self.cache is not None and found.stored is None:
-            found.stored = self.cache.stored(module.digest, f"{key} {level()}")
+            found.stored = self.cache.stored(module.digest, f"{key} {architecture.host().level()}")
         return found
 
     # ------------------------------------------------------------------------------------------------ traps

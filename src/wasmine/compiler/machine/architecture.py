@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from wasmine.compiler.machine.instructions import Instructions
 
-MACHINES: Final = {"x86_64": "amd64"}
+MACHINES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
 """The architectures there are, by Linux's names of machines."""
 
 
@@ -41,8 +41,17 @@ class Architecture(Protocol):
     def stub(self, symbol: int, number: int, at: int) -> bytes:
         """Code, to lie at an address near the symbol's, that jumps there with a number in the service register."""
 
+    def level(self) -> str:
+        """The name of the best template library for this processor. OSError for one that is too old for any."""
+
     def source(self) -> str:
         """The hand-written sequences as text. Blobs that were made from the same are the same."""
+
+    def assemble(self) -> tuple[bytes, dict[str, int]]:
+        """The hand-written sequences as code, and the offsets of their symbols (`blob.SYMBOLS`, and perhaps `flush`).
+
+        `flush(start, end)`, where there is one, makes new code visible to the processor.
+        """
 
 
 @functools.cache

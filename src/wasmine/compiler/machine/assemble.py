@@ -1,57 +1,21 @@
-"""Assembles the hand-written sequences. Build time only, with llvmlite.
-
-The result depends on nothing but the source and LLVM's version: the same bytes come out on any host.
-"""
+"""Assembles the hand-written sequences of all architectures. Build time only; some need llvmlite."""
 
 from __future__ import annotations
 
-import struct
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from wasmine.compiler.machine import architecture, blob
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-_TRIPLE: Final = "x86_64-unknown-linux-gnu"
-_SECTION: Final = struct.Struct("<IIQQQQIIQQ")  # Elf64_Shdr
-_SYMBOL: Final = struct.Struct("<IBBHQQ")  # Elf64_Sym
-
 
 def build(directory: Path) -> list[Path]:
     """Writes the blob of every architecture into `directory`; the files written."""
-    made_for = architecture.named("amd64")
-    path = blob.path(directory, made_for)
-    path.write_bytes(blob.pack(*assemble(made_for.source(), blob.SYMBOLS), made_for))
-    return [path]
-
-
-def assemble(text: str, wanted: tuple[str, ...]) -> tuple[bytes, dict[str, int]]:
-    """The code of assembly text and the offsets of its symbols. ValueError if it is not position-independent."""
-    import llvmlite.binding as llvm
-
-    llvm.initialize_all_targets()
-    llvm.initialize_all_asmprinters()
-    llvm.initialize_native_asmparser()
-    quoted = text.replace("\\", "\\5c").replace('"', "\\22").replace("\n", "\\0a")
-    module = llvm.parse_assembly(f'target triple = "{_TRIPLE}"\nmodule asm "{quoted}"\n')
-    data: bytes = llvm.Target.from_triple(_TRIPLE).create_target_machine().emit_object(module)
-    return _read(data, wanted)
-
-
-def _read(data: bytes, wanted: tuple[str, ...]) -> tuple[bytes, dict[str, int]]:
-    (table,) = struct.unpack_from("<Q", data, 40)
-    count, names_index = struct.unpack_from("<HH", data, 60)
-    rows = [_SECTION.unpack_from(data, table + _SECTION.size * i) for i in range(count)]
-    sections = {_string(data, rows[names_index][4] + row[0]): row for row in rows}
-    if ".rela.text" in sections:
-        raise ValueError("the assembly text has relocations: it must refer to itself only, by local labels")
-    text, strings, symbols = sections[".text"], sections[".strtab"], sections[".symtab"]
-    found = {}
-    for name, _, _, _, value, _ in _SYMBOL.iter_unpack(data[symbols[4] : symbols[4] + symbols[5]]):
-        found[_string(data, strings[4] + name)] = value
-    return data[text[4] : text[4] + text[5]], {name: found[name] for name in wanted}
-
-
-def _string(data: bytes, offset: int) -> str:
-    return data[offset : data.index(b"\0", offset)].decode()
+    written = []
+    for name in architecture.MACHINES.values():
+        made_for = architecture.named(name)
+        path = blob.path(directory, made_for)
+        path.write_bytes(blob.pack(*made_for.assemble(), made_for))
+        written.append(path)
+    return written

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import ctypes
 import os
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from wasmine.compiler.machine import libc
 from wasmine.compiler.machine.lock import lock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 RESERVE: Final = 1 << 30
 """Bytes of address space for code. Within reach of a 32-bit displacement from end to end."""
@@ -44,6 +47,7 @@ class CodeMemory:
     def __init__(self, size: int = RESERVE) -> None:
         self.start, self.size = _reserve(size)
         self._free: dict[int, int] = {self.start: self.size}  # sizes of free pieces, by address
+        self.flush: Callable[[int, int], object] | None = None  # makes code from an address to another visible
 
     def reserve(self, size: int) -> int:
         """The address of `size` bytes, rounded up to pages, for `fill`. MemoryError if the range is full."""
@@ -81,6 +85,8 @@ class CodeMemory:
             libc.protect(address, size, libc.PROT_READ | libc.PROT_EXEC)
         except OSError as error:
             raise OSError(error.errno, f"executable memory is refused: {os.strerror(error.errno or 0)}") from None
+        if self.flush is not None:
+            self.flush(address, address + len(code))
 
     def release(self, address: int, size: int) -> None:
         """Give back what `reserve` gave, when nothing can run it any more."""

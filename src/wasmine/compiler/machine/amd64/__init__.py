@@ -19,6 +19,7 @@ from wasmine.compiler.machine.amd64.entry import ENTRY
 from wasmine.compiler.machine.amd64.faults import FAULTS
 from wasmine.compiler.machine.amd64.interrupts import INTERRUPTS
 from wasmine.compiler.machine.amd64.linux import DATA
+from wasmine.compiler.machine.amd64.processor import level
 from wasmine.compiler.machine.amd64.ticker import TICKER
 
 NAME: Final = "amd64"
@@ -53,4 +54,12 @@ blob_end:
 """
 
 
-__all__ = ["CONTROL", "DATA", "HOST_FRAME", "NAME", "OTHER_FRAME", "STUB_SIZE", "source", "stub"]
+def assemble() -> tuple[bytes, dict[str, int]]:
+    """The blob and the offsets of its symbols. It takes llvmlite."""
+    from wasmine.compiler.machine.amd64 import assembler
+    from wasmine.compiler.machine.blob import SYMBOLS
+
+    return assembler.assemble(source(), SYMBOLS)
+
+
+__all__ = ["CONTROL", "DATA", "HOST_FRAME", "NAME", "OTHER_FRAME", "STUB_SIZE", "assemble", "level", "source", "stub"]

@@ -1,0 +1,22 @@
+"""The hand-written sequences, one behind another."""
+
+from __future__ import annotations
+
+from wasmine.compiler.machine.arm64.assembly import Assembly
+from wasmine.compiler.machine.arm64.bulk import bulk
+from wasmine.compiler.machine.arm64.calls import host_calls, record_calls
+from wasmine.compiler.machine.arm64.entry import entry, traps
+from wasmine.compiler.machine.arm64.faults import faults
+from wasmine.compiler.machine.arm64.interrupts import interrupts
+from wasmine.compiler.machine.arm64.linux import DATA
+
+
+def assemble() -> tuple[bytes, dict[str, int]]:
+    """The blob and the offsets of its symbols."""
+    to = Assembly()
+    to.data(bytes(8))
+    for write in (entry, traps, host_calls, record_calls, bulk, faults, interrupts):
+        write(to)
+    to.label("blob_end", public=True)
+    to.place("data", DATA)
+    return to.finish(), to.public
