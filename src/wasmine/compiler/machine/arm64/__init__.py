@@ -1,9 +1,9 @@
 """What is ARM64's alone: the hand-written sequences, the instructions of the baseline compiler (`instructions`), and what
 generic code needs to know.
 
-LLVM's assembler for ARM64 is not part of llvmlite, so sequences are functions that write words (`words`, `assembly`), in the
-same modules as those of `amd64`. They lie in one position-independent blob. Behind it, at `DATA`, lies a page of data that
-`glue` fills in before use (`layout.Data`).
+LLVM's assembler for ARM64 is not part of llvmlite, so sequences are functions that write words (`words`, `assembly`), in
+the same modules as those of `amd64`. They lie in one position-independent blob. Behind it, at `DATA`, lies a page of data
+that `glue` fills in before use (`layout.Data`).
 
 Registers in wasm code: x20 the VM context, x21 the frame in the value stack, x22 the base of memory 0. x12 to x17 are
 scratch of what is here, x8 to x10, x16, x17 and v16 to v31 the templates'; x18 is the platform's, and x29 is not touched.

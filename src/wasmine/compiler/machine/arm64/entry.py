@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from wasmine.compiler.machine import layout
-from wasmine.compiler.machine.arm64.registers import CONTEXT, FRAME, MEMORY, RECORD, RESUME
+from wasmine.compiler.machine.arm64.registers import CONTEXT, FRAME, INDEX, MEMORY, RECORD, RESUME
 from wasmine.compiler.machine.arm64.words import (
     CLREX,
     DMB,
@@ -169,9 +169,13 @@ def entry(to: Assembly) -> None:
 
 
 def traps(to: Assembly) -> None:
-    """Explicit traps: wasm code *calls* `trap` with the trap's number in x12, so the return address is the place."""
+    """Explicit traps: wasm code *calls* `trap` with the trap's number in x12, so the return address is the place.
+
+    In x14 is what there is to tell of it.
+    """
     to.label("trap", public=True)
     to(ldr(0, CONTEXT, Context.THREAD), str_(LINK, 0, Thread.TRAP + Call.TRAP_PC - Call.TRAP), str_(12, 0, Thread.TRAP))
+    to(str_(INDEX, 0, Thread.TRAP + Call.TRAP_ADDRESS - Call.TRAP))
     to(str_(ZERO, 0, Thread.TRAP + Call.TRAP_SIGNAL - Call.TRAP), move_sp(9, SP))
     to(str_(9, 0, Thread.TRAP + Call.TRAP_STACK - Call.TRAP))
     to(str_(CONTEXT, 0, Thread.TRAP + Call.TRAP_CONTEXT - Call.TRAP))

@@ -237,6 +237,26 @@ def clear_slots(offsets: Sequence[int]) -> bytes:
     )
 
 
+# ---------------------------------------------------------------------------------------------------- fuel
+
+
+def _number(d: int, value: int) -> list[int]:
+    """A register with a number of 32 bits, always in two instructions."""
+    return [words.movz(d, value & 0xFFFF), words.movk(d, value >> 16, 16)]
+
+
+def pay(offset: int, cost: int) -> bytes:
+    context = registers.CONTEXT
+    return _code(*_load(16, context, offset), *_number(17, cost), words.subs(16, 16, 17), *_store(16, context, offset))
+
+
+def refund(offset: int, cost: int) -> bytes:
+    context, told = registers.CONTEXT, registers.INDEX
+    return _code(
+        *_number(told, cost), *_load(16, context, offset), words.add(16, 16, told), *_store(16, context, offset)
+    )
+
+
 # ---------------------------------------------------------------------------------------------------- the rest
 
 
