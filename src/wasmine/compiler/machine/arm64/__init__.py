@@ -42,7 +42,19 @@ def stub(symbol: int, number: int, at: int) -> bytes:
     return b"".join(word.to_bytes(4, "little") for word in code)
 
 
-_MODULES: Final = ("words", "assembly", "registers", "linux", "entry", "calls", "bulk", "faults", "interrupts", "blob")
+_MODULES: Final = (
+    "words",
+    "assembly",
+    "registers",
+    "linux",
+    "entry",
+    "calls",
+    "bulk",
+    "faults",
+    "interrupts",
+    "ticker",
+    "blob",
+)
 
 
 def source() -> str:

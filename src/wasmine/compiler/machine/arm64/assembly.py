@@ -46,6 +46,27 @@ class Assembly:
         self._jumps.append((len(self.words), label))
         self.words.append(instruction)
 
+    def exchange(self, t: int, n: int, offset: int, new: int) -> None:
+        """Swap 4 bytes of memory, at once. Changes x9 and x10; `new` must be none of them."""
+        again = self.local("exchange")
+        self(words.add_imm(9, n, offset))
+        self.label(again)
+        self(words.ldaxr_w(t, 9), words.stlxr_w(10, new, 9))
+        self.to(again, words.cbnz_w(10))
+
+    def set_bits(self, n: int, offset: int, bits: int) -> None:
+        """Set bits in 4 bytes of memory, at once. Changes x9 to x12."""
+        again = self.local("set")
+        self(words.add_imm(9, n, offset), words.movz(11, bits))
+        self.label(again)
+        self(words.ldaxr_w(12, 9), words.orr_w(12, 12, 11), words.stlxr_w(10, 12, 9))
+        self.to(again, words.cbnz_w(10))
+
+    def unless_bit(self, label: str, t: int, bit: int) -> None:
+        """Go to a label if a bit is 0. Changes x9."""
+        self(words.field(9, t, bit.bit_length() - 1, 1))
+        self.to(label, words.cbz(9))
+
     def data(self, text: bytes) -> None:
         """Append bytes that are no instructions."""
         self.words += array("I", text + bytes(-len(text) % 4))

@@ -9,13 +9,14 @@ from wasmine.compiler.machine.arm64.entry import entry, traps
 from wasmine.compiler.machine.arm64.faults import faults
 from wasmine.compiler.machine.arm64.interrupts import interrupts
 from wasmine.compiler.machine.arm64.linux import DATA
+from wasmine.compiler.machine.arm64.ticker import ticker
 
 
 def assemble() -> tuple[bytes, dict[str, int]]:
     """The blob and the offsets of its symbols."""
     to = Assembly()
     to.data(bytes(8))
-    for write in (entry, traps, host_calls, record_calls, bulk, faults, interrupts):
+    for write in (entry, traps, host_calls, record_calls, bulk, faults, interrupts, ticker):
         write(to)
     to.label("blob_end", public=True)
     to.place("data", DATA)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from wasmine.compiler.machine import layout
+from wasmine.compiler.code import Service
+from wasmine.compiler.machine.arm64.registers import FRAME
 from wasmine.compiler.machine.arm64.words import (
     HI,
     HS,
@@ -24,16 +25,17 @@ from wasmine.compiler.machine.arm64.words import (
     ldr_w,
     ldrb_post,
     ldrb_pre,
+    move,
     movz,
     stp_q_post,
     stp_q_pre,
+    str_,
     strb_post,
     strb_pre,
     sub,
     sub_imm,
     subs_imm,
 )
-from wasmine.errors import TrapKind
 
 if TYPE_CHECKING:
     from wasmine.compiler.machine.arm64.assembly import Assembly
@@ -48,17 +50,25 @@ def bulk(to: Assembly) -> None:
     for bits in (32, 64):
         _fill(to, bits)
         _copy(to, bits)
-    to.label("bulk_outside")
-    to(movz(12, layout.trap_number(TrapKind.MEMORY_OUT_OF_BOUNDS)))
-    to.to("trap", b())
+        _outside(to, bits)
 
 
-def _check(to: Assembly, index: int, pair: int) -> None:
+def _outside(to: Assembly, bits: int) -> None:
+    """As a call of Python from where fill or copy was called, with the operands and the pairs. It traps."""
+    to.label(f"fill{bits}_outside")
+    to(movz(14, 0))
+    to.label(f"copy{bits}_outside")
+    to(str_(13, 12, 24), str_(14, 12, 32), move(FRAME, 12))
+    to(movz(12, Service.BULK_OUTSIDE_32 if bits == 32 else Service.BULK_OUTSIDE_64))
+    to.to("call_host", b())
+
+
+def _check(to: Assembly, index: int, pair: int, outside: str) -> None:
     """Whether `count` bytes (x10) from an index on lie in a memory."""
     to(adds(17, index, 10))
-    to.to("bulk_outside", b_if(HS))
+    to.to(outside, b_if(HS))
     to(ldr(8, pair, 8), cmp(17, 8))
-    to.to("bulk_outside", b_if(HI))
+    to.to(outside, b_if(HI))
 
 
 def _pieces(to: Assembly, piece: tuple[int, ...], byte: tuple[int, ...]) -> None:
@@ -84,7 +94,7 @@ def _fill(to: Assembly, bits: int) -> None:
     load = ldr_w if bits == 32 else ldr
     to.label(f"fill{bits}", public=True)
     to(load(9, 12), load(10, 12, 16))
-    _check(to, 9, 13)
+    _check(to, 9, 13, f"fill{bits}_outside")
     to(ldr(8, 13), add(9, 9, 8), ldr_w(8, 12, 8), dup_bytes(16, 8))
     _pieces(to, (stp_q_post(16, 16, 9, _PIECE),), (strb_post(8, 9, 1),))
 
@@ -94,8 +104,8 @@ def _copy(to: Assembly, bits: int) -> None:
     backwards = to.local("backwards")
     to.label(f"copy{bits}", public=True)
     to(load(9, 12), load(16, 12, 8), load(10, 12, 16))
-    _check(to, 9, 13)
-    _check(to, 16, 14)
+    _check(to, 9, 13, f"copy{bits}_outside")
+    _check(to, 16, 14, f"copy{bits}_outside")
     to(ldr(8, 13), add(9, 9, 8), ldr(8, 14), add(16, 16, 8))
     # Backwards only if the destination lies in the source: destination - source < count, unsigned.
     to(sub(17, 9, 16), cmp(17, 10))

@@ -116,6 +116,10 @@ def trap(number: int) -> bytes:
 _CALL_TRAP: Final = _code(words.ldr(16, registers.CONTEXT, Context.TRAP), words.blr(16))
 
 
+def set_index(value: int) -> bytes:
+    return _code(*words.constant(registers.INDEX, value))
+
+
 def set_service(number: int) -> bytes:
     return _code(*words.constant(registers.RECORD, number))
 
@@ -252,9 +256,7 @@ def pay(offset: int, cost: int) -> bytes:
 
 def refund(offset: int, cost: int) -> bytes:
     context, told = registers.CONTEXT, registers.INDEX
-    return _code(
-        *_number(told, cost), *_load(16, context, offset), words.add(16, 16, told), *_store(16, context, offset)
-    )
+    return set_index(cost) + _code(*_load(16, context, offset), words.add(16, 16, told), *_store(16, context, offset))
 
 
 # ---------------------------------------------------------------------------------------------------- the rest

@@ -36,6 +36,7 @@ from wasmine.compiler.machine.arm64.words import (
     b,
     b_if,
     bic,
+    bl,
     blr,
     br,
     cbnz,
@@ -45,6 +46,7 @@ from wasmine.compiler.machine.arm64.words import (
     clean_data,
     cmp,
     cmp_imm,
+    csel,
     field,
     invalidate_code,
     ldp,
@@ -59,11 +61,13 @@ from wasmine.compiler.machine.arm64.words import (
     movz,
     mrs,
     msr,
+    orr_w,
     stp,
     stp_pre,
     stp_q,
     str_,
     str_w,
+    sub,
     sub_imm,
 )
 from wasmine.compiler.machine.layout import KICK, TOP_SLACK, Call, Data, Thread
@@ -99,8 +103,8 @@ def _registers(to: Assembly, pair: Callable[..., int], single: Callable[..., int
 def _safepoint(to: Assembly) -> None:
     """Where wasm code is interrupted, and where it begins and goes on while something is asked for (Thread.SIGNALS, STOP).
 
-    It goes on at the address in x15, with every other register as before; or the innermost `enter` is left with what
-    Python's signal handlers raised, or with Data.EXPIRED.
+    The GIL may be released or kept (Thread.STATE). It goes on at the address in x15, with every other register as before; or
+    the innermost `enter` is left with what Python's signal handlers raised, or with Data.EXPIRED.
     """
     to.label("safepoint")
     to(sub_imm(SP, SP, _SIZE))
@@ -112,9 +116,24 @@ def _safepoint(to: Assembly) -> None:
     # What signal handlers call begins behind the frame of the function that was interrupted, whichever it is.
     to(ldr(24, 23, Thread.TOP), add_imm(9, FRAME, TOP_SLACK >> 12, shifted=True), ldr(10, 19, Data.LARGEST_FRAME))
     to(add(9, 9, 10), str_(9, 23, Thread.TOP))
+    # x26: whether the GIL is to be released when wasm code goes on.
+    to(movz(26, 0))
     to.label("safepoint_again")
-    to(str_w(ZERO, 23, Thread.INSIDE), ldr(0, 23, Thread.STATE), ldr(16, 19, Data.RESTORE_THREAD), blr(16))
-    to(str_w(ZERO, 23, Thread.SIGNALS), DMB, ldr(16, 19, Data.CHECK_SIGNALS), blr(16), movz(25, 0))
+    to(str_w(ZERO, 23, Thread.INSIDE), ldr(0, 23, Thread.STATE))
+    to.to("safepoint_held", cbz(0))
+    to(movz(26, 1), ldr(16, 19, Data.RESTORE_THREAD), blr(16), str_(ZERO, 23, Thread.STATE))
+    to.label("safepoint_held")
+    to.exchange(27, 23, Thread.SIGNALS, ZERO)
+    to.unless_bit("safepoint_ticking", 27, layout.START_TICKER)
+    to.to("start_ticker", bl())
+    to(orr_w(26, 26, 0))
+    to.label("safepoint_ticking")
+    to(field(9, 27, layout.RELEASE.bit_length() - 1, 1), orr_w(26, 26, 9))
+    to.unless_bit("safepoint_hooked", 27, layout.HOOK)
+    to(movz(0, 1))
+    to.to("hook_signals", bl())
+    to.label("safepoint_hooked")
+    to(ldr(16, 19, Data.CHECK_SIGNALS), blr(16), movz(25, 0))
     to.to("safepoint_raised", cbnz_w(0))
     to(ldr_w(9, 23, Thread.STOP))
     to.to("safepoint_quiet", cbz_w(9))
@@ -122,18 +141,28 @@ def _safepoint(to: Assembly) -> None:
     to.label("safepoint_raised")
     to(movz(25, 1))
     to.label("safepoint_quiet")
-    to(ldr(16, 19, Data.SAVE_THREAD), blr(16), str_(0, 23, Thread.STATE), movz(9, 1), str_w(9, 23, Thread.INSIDE), DMB)
+    to.to("safepoint_on", cbz(26))
+    to(ldr(16, 19, Data.SAVE_THREAD), blr(16), str_(0, 23, Thread.STATE))
+    to.label("safepoint_on")
+    to(movz(9, 1), str_w(9, 23, Thread.INSIDE), DMB)
     to.to("safepoint_leave", cbnz(25))
     to(ldr(9, 23, Thread.SIGNALS))
     to.to("safepoint_again", cbnz(9))
-    to(str_(24, 23, Thread.TOP))
+    to(str_(24, 23, Thread.TOP), ldr_w(9, 19, Data.TICKER))
+    to.to("safepoint_restore", cbnz_w(9))
+    # There is none, and none could be started: the next call tries again.
+    to.set_bits(23, Thread.SIGNALS, layout.START_TICKER)
+    to.label("safepoint_restore")
     for i, register in enumerate(_SYSTEM):
         to(ldr(9, SP, 8 * 31 + 8 * i), msr(register, 9))
     _registers(to, ldp, ldr, ldp_q)
     to(add_imm(SP, SP, _SIZE), br(RESUME))
     to.label("safepoint_leave")
     at = Thread.TRAP - Call.TRAP
-    to(move(0, 23), movz(9, layout.PYTHON_EXCEPTION), str_(9, 0, at + Call.TRAP), str_(ZERO, 0, at + Call.TRAP_PC))
+    to(move(0, 23), movz(9, layout.PYTHON_EXCEPTION), str_(9, 0, at + Call.TRAP))
+    # The place, as that of a call that returns behind it; none if it is not in wasm code.
+    to(ldr(9, SP, 8 * RESUME), ldr(10, 19, Data.CODE_START), sub(10, 9, 10), ldr(11, 19, Data.CODE_SIZE), cmp(10, 11))
+    to(add_imm(9, 9, 1), csel(9, 9, ZERO, LO), str_(9, 0, at + Call.TRAP_PC))
     to(str_(ZERO, 0, at + Call.TRAP_SIGNAL), add_imm(9, SP, _SIZE), str_(9, 0, at + Call.TRAP_STACK))
     to(str_(CONTEXT, 0, at + Call.TRAP_CONTEXT))
     to.to("leave_by_trap", b())
@@ -148,7 +177,7 @@ def _kick(to: Assembly) -> None:
     to.label("kick", public=True)
     begin_handler(to)
     find_thread(to, "kick_chain")
-    to(ldr(9, 0, Thread.SIGNALS))
+    to(ldr(9, 0, Thread.SIGNALS), movz(10, layout.START_TICKER), bic(9, 9, 10))
     to.to("kick_chain", cbz(9))
     to(ldr_w(9, 0, Thread.INSIDE))
     to.to("kick_done", cbz_w(9))
@@ -174,7 +203,9 @@ def _python_signal(to: Assembly) -> None:
     to.to("data", adr(19))
     to(ldr(16, 19, Data.PYTHON_HANDLER), blr(16), ldr(9, 19, Data.MAIN_THREAD))
     to.to("python_signal_done", cbz(9))
-    to(movz(10, 1), str_w(10, 9, Thread.SIGNALS), DMB, ldr_w(10, 9, Thread.INSIDE))
+    to(move(13, 9))
+    to.set_bits(13, Thread.SIGNALS, layout.LOOK)
+    to(DMB, ldr_w(10, 13, Thread.INSIDE))
     to.to("python_signal_done", cbz_w(10))
     # The main thread's id is the process's.
     to(ldr_w(0, 19, Data.PROCESS), move_w(1, 0), movz(2, KICK), movz(8, SYS_TGKILL), SVC)

@@ -114,6 +114,10 @@ def bic(d: int, n: int, m: int) -> int:
     return 0x8A200000 | m << 16 | n << 5 | d
 
 
+def orr(d: int, n: int, m: int) -> int:
+    return 0xAA000000 | m << 16 | n << 5 | d
+
+
 def orr_w(d: int, n: int, m: int) -> int:
     return 0x2A000000 | m << 16 | n << 5 | d
 
@@ -303,6 +307,14 @@ def ldaxr(t: int, n: int) -> int:
 
 def stlxr(status: int, t: int, n: int) -> int:
     return 0xC800FC00 | status << 16 | n << 5 | t
+
+
+def ldaxr_w(t: int, n: int) -> int:
+    return 0x885FFC00 | n << 5 | t
+
+
+def stlxr_w(status: int, t: int, n: int) -> int:
+    return 0x8800FC00 | status << 16 | n << 5 | t
 
 
 def dup_bytes(v: int, n: int) -> int:
