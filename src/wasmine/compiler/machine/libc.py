@@ -81,6 +81,8 @@ def map_file(descriptor: int, size: int, protection: int, at: int) -> None:
 
 def protect(address: int, size: int, protection: int) -> None:
     """Change the protection of whole pages. OSError."""
+    if not size:
+        return  # emulators refuse it
     _check(_mprotect(address, size, protection), f"cannot change the protection of {size} bytes")
 
 

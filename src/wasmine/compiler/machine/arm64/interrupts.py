@@ -103,8 +103,8 @@ def _registers(to: Assembly, pair: Callable[..., int], single: Callable[..., int
 def _safepoint(to: Assembly) -> None:
     """Where wasm code is interrupted, and where it begins and goes on while something is asked for (Thread.SIGNALS, STOP).
 
-    The GIL may be released or kept (Thread.STATE). It goes on at the address in x15, with every other register as before; or
-    the innermost `enter` is left with what Python's signal handlers raised, or with Data.EXPIRED.
+    The GIL may be released or kept (Thread.STATE). It goes on at the address in x15, with every other register as before;
+    or the innermost `enter` is left with what Python's signal handlers raised, or with Data.EXPIRED.
     """
     to.label("safepoint")
     to(sub_imm(SP, SP, _SIZE))
