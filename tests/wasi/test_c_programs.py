@@ -124,6 +124,51 @@ def test_guest_and_host_append_at_the_same_time_and_nothing_is_lost(tools: Tools
     assert len(lines) == 300 + len(written)
 
 
+def test_a_file_that_the_guest_replaces_is_whole_at_every_moment(tools: Tools, tmp_path: Path) -> None:
+    versions = [str(number % 10) * 2000 for number in range(40)]
+    (tmp_path / "file").write_text(versions[-1])
+    stop = threading.Event()
+    seen: list[str] = []
+
+    def host() -> None:
+        while not stop.is_set() or not seen:
+            seen.append((tmp_path / "file").read_text())
+
+    thread = threading.Thread(target=host)
+    thread.start()
+    done = tools("edit", "/work/file", *versions, mounts={"/work": tmp_path})
+    stop.set()
+    thread.join()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert set(seen) <= set(versions)
+    assert (tmp_path / "file").read_text() == versions[-1]
+
+
+def test_a_log_that_the_guest_empties_keeps_what_the_host_writes_after(tools: Tools, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    stop = threading.Event()
+    written: list[str] = []
+
+    def host() -> None:
+        with log.open("a") as file:
+            while not stop.is_set() or not written:
+                written.append(f"host {len(written)}")
+                file.write(written[-1] + "\n")
+                file.flush()
+
+    thread = threading.Thread(target=host)
+    thread.start()
+    done = tools("rotate", "/work/log", "205", mounts={"/work": tmp_path})
+    stop.set()
+    thread.join()
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = log.read_text().splitlines()
+    assert [line for line in lines if line.startswith("guest")] == [f"guest {number}" for number in range(201, 206)]
+    kept = [line for line in lines if line.startswith("host")]
+    assert kept == written[len(written) - len(kept) :]  # the last ones, all of them, and no holes between
+    assert len(kept) + 5 == len(lines)
+
+
 def test_exit_codes_and_crashes(tools: Tools) -> None:
     assert tools("end", "7").returncode == 7
     assert tools().returncode == 2

@@ -49,6 +49,19 @@ def test_a_file_cut_by_the_host_ends_there(guest: Guest, tmp_path: Path) -> None
     assert (tmp_path / "a").read_bytes() == b"0123" + bytes(6) + b"x"
 
 
+def test_a_file_cut_by_the_guest_ends_there_for_the_host(guest: Guest, tmp_path: Path) -> None:
+    fd = guest.create("a", b"0123456789")
+    with (tmp_path / "a").open("rb", buffering=0) as reading, (tmp_path / "a").open("ab") as appending:
+        assert reading.read(8) == b"01234567"
+        guest.call("fd_filestat_set_size", fd, 4)
+        assert reading.read() == b""
+        appending.write(b"host")
+        appending.flush()
+        assert (tmp_path / "a").read_bytes() == b"0123host"
+        guest.call("fd_filestat_set_size", fd, 10)
+        assert (tmp_path / "a").read_bytes() == b"0123host\0\0"
+
+
 def test_appending_goes_to_the_end_after_the_host_cut_or_extended(guest: Guest, tmp_path: Path) -> None:
     guest.file("a", b"0123456789")
     fd = guest.open("a", fdflags=1)

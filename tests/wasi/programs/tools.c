@@ -67,14 +67,16 @@ static int walk(const char *path, int depth) {
 
 static int tree(int argc, char **argv) { return walk(argc ? argv[0] : ".", 0); }
 
-/* What an editor does: write a new file, make it last, put it in the place of the old one. */
+/* What an editor does, for each text: write a new file, make it last, put it in the place of the old one. */
 static int edit(int argc, char **argv) {
   char fresh[1000];
   snprintf(fresh, sizeof fresh, "%s.new", argv[0]);
-  int fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL, 0666);
-  if (fd < 0) return fail(fresh);
-  if (write(fd, argv[1], strlen(argv[1])) < 0 || fsync(fd) || close(fd)) return fail(fresh);
-  if (rename(fresh, argv[0])) return fail(argv[0]);
+  for (int i = 1; i < argc; i++) {
+    int fd = open(fresh, O_WRONLY | O_CREAT | O_EXCL, 0666);
+    if (fd < 0) return fail(fresh);
+    if (write(fd, argv[i], strlen(argv[i])) < 0 || fsync(fd) || close(fd)) return fail(fresh);
+    if (rename(fresh, argv[0])) return fail(argv[0]);
+  }
   return 0;
 }
 
@@ -84,6 +86,18 @@ static int append(int argc, char **argv) {
   if (fd < 0) return fail(argv[0]);
   for (int i = 0; i < count; i++)
     if (dprintf(fd, "guest %d\n", i) < 0) return fail(argv[0]);
+  return close(fd) ? fail(argv[0]) : 0;
+}
+
+/* Writes lines to a log, which it empties after every tenth. */
+static int rotate(int argc, char **argv) {
+  int count = atoi(argv[1]);
+  int fd = open(argv[0], O_WRONLY | O_CREAT | O_APPEND, 0666);
+  if (fd < 0) return fail(argv[0]);
+  for (int i = 1; i <= count; i++) {
+    if (dprintf(fd, "guest %d\n", i) < 0) return fail(argv[0]);
+    if (i % 10 == 0 && (ftruncate(fd, 0) || fdatasync(fd))) return fail(argv[0]);
+  }
   return close(fd) ? fail(argv[0]) : 0;
 }
 
@@ -203,7 +217,7 @@ static int serve(int argc, char **argv) {
 static const struct {
   const char *name;
   int (*run)(int argc, char **argv);
-} tools[] = {{"echo", echo}, {"cat", cat},   {"tree", tree},       {"edit", edit}, {"append", append},
+} tools[] = {{"echo", echo}, {"cat", cat},   {"tree", tree},       {"edit", edit},   {"append", append}, {"rotate", rotate},
              {"end", end},   {"crash", crash}, {"sleep", sleep_for}, {"calls", calls}, {"serve", serve}};
 
 int main(int argc, char **argv) {
