@@ -49,14 +49,15 @@ def test_libraries_have_every_template(libraries: dict[str, TemplateLibrary]) ->
     assert libraries["arm64"].keys == [shape.key for shape in shapes(meanings(), Arm64())]
 
 
-def test_the_same_source_gives_the_same_bytes_in_another_process(stored: dict[str, bytes]) -> None:
+@pytest.mark.parametrize("level", ["amd64", "arm64"])
+def test_the_same_source_gives_the_same_bytes_in_another_process(level: str, stored: dict[str, bytes]) -> None:
     code = (
         "import sys; from wasmine.compiler.templates.build import build_level, find_level\n"
-        "sys.stdout.buffer.write(build_level(*find_level('amd64')))"
+        f"sys.stdout.buffer.write(build_level(*find_level({level!r})))"
     )
     environment = os.environ | {"PYTHONHASHSEED": "12345"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True)
-    assert done.stdout == stored["amd64"]
+    assert done.stdout == stored[level]
 
 
 def test_plain_processors_get_no_vex_prefix(lifted: Lifted) -> None:
