@@ -485,3 +485,18 @@ def test_a_memory_that_grows_while_it_is_imported_twice(compiled: Instantiate) -
     assert (owner.exports.m.grow(1), one.size(), one.at(0x3FFFF)) == (3, 4, 0)
     with pytest.raises(Trap):
         other.at(0x40000)
+
+
+# ---------------------------------------------------------------------------------------------- where code lies
+
+
+def test_functions_do_not_compete_for_the_same_lines_of_the_cache(compiled: Instantiate) -> None:
+    count = 64
+    functions = "".join(f'(func (export "{i}") (result i32) (i32.const {i}))' for i in range(count))
+    instance = compiled(f"(module {functions})")
+    assert [instance.exports[str(i)]() for i in range(count)] == list(range(count))
+    code: Any = instance.code
+    starts = [code.module.address(i) for i in range(count)]
+    assert len({start % 4096 // 64 for start in starts}) == count
+    # Nor does the table with the first frames of value stacks, which begin with a page.
+    assert all(code.module.slot(i) % 4096 >= 2048 for i in range(count))
