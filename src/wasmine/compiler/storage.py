@@ -3,12 +3,33 @@
 from __future__ import annotations
 
 import marshal
+from collections.abc import Sequence
+from struct import Struct
 from typing import TYPE_CHECKING, Any, Final
 
 from wasmine.compiler.code import Catch, CatchKind, FunctionCode, Region, Relocation, RelocationKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
+
+_SITE: Final = Struct("<II")
+
+
+class Sites(Sequence[tuple[int, int]]):
+    """`FunctionCode.sites` as bytes. There are a hundred in a function, and only tracebacks ask for one."""
+
+    __slots__ = ("_data",)
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def __len__(self) -> int:
+        return len(self._data) // _SITE.size
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        return _SITE.unpack_from(self._data, _SITE.size * range(len(self))[index])
 
 
 def packed(code: FunctionCode) -> bytes:
@@ -45,7 +66,7 @@ def _unpack_regions(found: Any) -> Sequence[Region]:
 _CONVERSIONS: Final[dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]]] = {
     "code": (bytes, bytes),
     "relocations": (_pack_relocations, _unpack_relocations),
-    "sites": (lambda sites: [tuple(site) for site in sites], lambda sites: sites),
+    "sites": (lambda sites: b"".join(_SITE.pack(*site) for site in sites), Sites),
     "regions": (_pack_regions, _unpack_regions),
     "covered": (dict, dict),
 }
