@@ -24,13 +24,13 @@ from wasmine.record import record
 
 # Every loop is possessive: nothing is scanned more than a few times, so no input makes the search slow.
 _IDCHARS: Final = r"[!#-'*+\-./0-9:<=>?@A-Z\\^_`a-z|~]++"
-_UNCLOSED: Final = r'"(?:[^"\\\x00-\x1f\x7f]++|\\[^\x00-\x1f\x7f])*+'
+_UNCLOSED: Final = r'"(?>(?:[^"\\\x00-\x1f\x7f]++|\\[^\x00-\x1f\x7f])*)'
 _RUN: Final = f'(?:{_IDCHARS}|{_UNCLOSED}")'
-_SPACE: Final = r"(?:[ \t\n\r]++|;;[^\n\r]*+|\(;(?:[^;(]++|;(?!\))|\((?!;))*+;\))*+"
+_SPACE: Final = r"(?>(?:[ \t\n\r]++|;;[^\n\r]*+|\(;(?>(?:[^;(]++|;(?!\))|\((?!;))*);\))*)"
 _TOKENS: Final = (
     rf'{_IDCHARS}(?!")',  # keywords, numbers, identifiers
-    rf"\((?!;)(?:@{_RUN}*+)?+",  # an opening parenthesis, or the start of an annotation
-    rf"{_RUN}++",  # strings, and what strings make when they run together with other tokens
+    rf"\((?!;)(?>(?:@{_RUN}*)?)",  # an opening parenthesis, or the start of an annotation
+    rf"(?>{_RUN}+)",  # strings, and what strings make when they run together with other tokens
     _UNCLOSED,
     r"\(;",  # a comment with comments in it, or one without an end
     r".",
@@ -40,8 +40,8 @@ _TOKEN: Final = re.compile(f"{_SPACE}({'|'.join(_TOKENS)})", re.DOTALL)
 _COMMENT_BRACKET: Final = re.compile(r"\(;|;\)")
 _NEWLINE: Final = re.compile(r"\r\n?|\n")
 
-_is_run = re.compile(f"{_RUN}++").fullmatch
-_is_escaped_run = re.compile(f"(?:{_IDCHARS}|{literals.STRING})++").fullmatch
+_is_run = re.compile(f"(?>{_RUN}+)").fullmatch
+_is_escaped_run = re.compile(f"(?>(?:{_IDCHARS}|{literals.STRING})+)").fullmatch
 _is_number = re.compile(
     f"(?:offset=|align=){literals.NATURAL}|[+-]?(?:{literals.NATURAL}|{literals.FLOAT}|nan:canonical|nan:arithmetic)"
 ).fullmatch

@@ -17,15 +17,15 @@ from wasmine.errors import DecodeError
 from wasmine.record import record
 
 # The lexical grammar, as regular expressions without groups. The loops are possessive, so that matching is linear.
-_DIGITS: Final = "[0-9]++(?:_[0-9]++)*+"
-_HEX_DIGITS: Final = "[0-9A-Fa-f]++(?:_[0-9A-Fa-f]++)*+"
+_DIGITS: Final = "[0-9]++(?>(?:_[0-9]++)*)"
+_HEX_DIGITS: Final = "[0-9A-Fa-f]++(?>(?:_[0-9A-Fa-f]++)*)"
 NATURAL: Final = f"(?:0x{_HEX_DIGITS}|{_DIGITS})"
 FLOAT: Final = (
     rf"(?:0x{_HEX_DIGITS}(?:\.(?:{_HEX_DIGITS})?)?(?:[pP][+-]?{_DIGITS})?"
     rf"|{_DIGITS}(?:\.(?:{_DIGITS})?)?(?:[eE][+-]?{_DIGITS})?"
     rf"|inf|nan(?::0x{_HEX_DIGITS})?)"
 )
-STRING: Final = rf'"(?:[^"\\\x00-\x1f\x7f]++|\\[tnr"\'\\]|\\[0-9A-Fa-f]{{2}}|\\u\{{{_HEX_DIGITS}\}})*+"'
+STRING: Final = rf'"(?>(?:[^"\\\x00-\x1f\x7f]++|\\[tnr"\'\\]|\\[0-9A-Fa-f]{{2}}|\\u\{{{_HEX_DIGITS}\}})*)"'
 
 _is_natural = re.compile(NATURAL).fullmatch
 is_integer = re.compile(f"[+-]?{NATURAL}").fullmatch
@@ -192,7 +192,7 @@ SHAPES: Final[dict[str, tuple[Number, int]]] = {
     "f64x2": (float_bits, 64),
 }
 
-_ESCAPES: Final = re.compile(rb"(?:\\[0-9A-Fa-f]{2})++|\\u\{([0-9A-Fa-f_]++)\}|\\(.)")
+_ESCAPES: Final = re.compile(rb"(?>(?:\\[0-9A-Fa-f]{2})+)|\\u\{([0-9A-Fa-f_]++)\}|\\(.)")
 _SINGLE: Final = {b"t": b"\t", b"n": b"\n", b"r": b"\r"}
 
 
