@@ -22,11 +22,12 @@ from wasmine.format.text.literals import shortened
 from wasmine.format.types import SHORTHANDS
 from wasmine.record import record
 
-# Every loop is possessive: nothing is scanned more than a few times, so no input makes the search slow.
+# Every loop is possessive: nothing is scanned more than a few times, so no input makes the search slow. Loops over groups
+# that scan on are atomic groups instead: Python before 3.11.5 gets them wrong (python/cpython#106052).
 _IDCHARS: Final = r"[!#-'*+\-./0-9:<=>?@A-Z\\^_`a-z|~]++"
 _UNCLOSED: Final = r'"(?>(?:[^"\\\x00-\x1f\x7f]++|\\[^\x00-\x1f\x7f])*)'
 _RUN: Final = f'(?:{_IDCHARS}|{_UNCLOSED}")'
-_SPACE: Final = r"(?>(?:[ \t\n\r]++|;;[^\n\r]*+|\(;(?>(?:[^;(]++|;(?!\))|\((?!;))*);\))*)"
+_SPACE: Final = r"(?:[ \t\n\r]++|;;[^\n\r]*+|\(;(?>(?:[^;(]++|;(?!\))|\((?!;))*);\))*+"
 _TOKENS: Final = (
     rf'{_IDCHARS}(?!")',  # keywords, numbers, identifiers
     rf"\((?!;)(?>(?:@{_RUN}*)?)",  # an opening parenthesis, or the start of an annotation
