@@ -10,7 +10,7 @@ import ctypes
 import sys
 import weakref
 from array import array
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from wasmine.compiler.baseline import compile_function
 from wasmine.compiler.code import ALIGNMENT, RelocationKind
