@@ -51,6 +51,15 @@ def test_long_work_shows_how_far_it_is_and_clears_the_line(now: list[float]) -> 
     )
 
 
+def test_a_long_title_does_not_wrap(now: list[float]) -> None:
+    terminal = Terminal()
+    with Progress("compiling " + "x" * 200, stream=terminal) as told:
+        now[0] += 0.6
+        told(100, 100)
+    longest = max(len(line) for line in terminal.getvalue().split("\r\033[K"))
+    assert longest == 79
+
+
 def test_the_line_is_cleared_when_work_fails(now: list[float]) -> None:
     terminal = Terminal()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from wasmine.cli.options import Arguments, Command, CommandError, Flag, UsageError
 from wasmine.cli.progress import Progress
 from wasmine.cli.source import CACHE_DIR, CACHE_VARIABLE, QUIET, load, open_cache
@@ -18,7 +20,7 @@ def execute(arguments: Arguments) -> int:
     for path in arguments.operands:
         module = load(path, cache=cache, quiet=arguments["--quiet"])
         runtime = Runtime(arguments["--engine"] or "auto", cache=cache)
-        with runtime, Progress(f"compiling {path}", quiet=arguments["--quiet"]) as progress:
+        with runtime, Progress(f"compiling {os.path.basename(path)}", quiet=arguments["--quiet"]) as progress:  # noqa: PTH119
             try:
                 runtime.compile(module, progress=progress)
             except UnsupportedFeature as error:

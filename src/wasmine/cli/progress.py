@@ -39,7 +39,9 @@ class Progress:
             self._next = now + _INTERVAL
             filled = _WIDTH * done // max(of, 1)
             bar = "#" * filled + "." * (_WIDTH - filled)
-            self._stream.write(f"{_ERASE}{self._title} [{bar}] {100 * done // max(of, 1)}%")
+            # A line that wraps could not be erased.
+            title = self._title[: max(_columns(self._stream) - _WIDTH - 9, 0)]
+            self._stream.write(f"{_ERASE}{title} [{bar}] {100 * done // max(of, 1)}%")
             self._stream.flush()
             self._drawn = True
 
@@ -50,6 +52,13 @@ class Progress:
         if self._drawn:
             self._stream.write(_ERASE)
             self._stream.flush()
+
+
+def _columns(stream: IO[str]) -> int:
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or 80  # 0: nobody set the size
+    except (OSError, ValueError):
+        return 80
 
 
 def _is_terminal(stream: IO[str] | None) -> bool:
