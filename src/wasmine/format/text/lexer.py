@@ -27,7 +27,7 @@ from wasmine.record import record
 _IDCHARS: Final = r"[!#-'*+\-./0-9:<=>?@A-Z\\^_`a-z|~]++"
 _UNCLOSED: Final = r'"(?>(?:[^"\\\x00-\x1f\x7f]++|\\[^\x00-\x1f\x7f])*)'
 _RUN: Final = f'(?:{_IDCHARS}|{_UNCLOSED}")'
-_SPACE: Final = r"(?:[ \t\n\r]++|;;[^\n\r]*+|\(;(?>(?:[^;(]++|;(?!\))|\((?!;))*);\))*+"
+_SPACE: Final = r"(?:[ \t\n\r]++|;;[^\n\r]*+|(?>\(;(?>(?:[^;(]++|;(?!\))|\((?!;))*);\)))*+"
 _TOKENS: Final = (
     rf'{_IDCHARS}(?!")',  # keywords, numbers, identifiers
     rf"\((?!;)(?>(?:@{_RUN}*)?)",  # an opening parenthesis, or the start of an annotation
