@@ -121,8 +121,9 @@ class Body:
         self.budget = random.choice((5, 15, 30, 60))
         self.dead = False
         self.taken = 0  # operands that wait for others
-        # How often values stay on the stack.
-        self.hoard = random.random()
+        # How often values stay on the stack, and whether there is hardly anything but such.
+        self.hoard = random.choice((random.random(), 1))
+        self.straight = random.random() < 0.3
 
     def text(self) -> str:
         """The locals and the instructions."""
@@ -485,6 +486,9 @@ class Body:
             self._statement(depth)
 
     def _statement(self, depth: int) -> None:
+        if self.straight and self._maybe(0.8):
+            self.random.choice((self._push, self._push, self._push, self._branch))(depth)
+            return
         options: list[Callable[[int], None]] = [
             *(self._push,) * 6,
             *(self._sink,) * 4,
