@@ -107,10 +107,13 @@ HOST: Final = (
 class Module:
     """A module in the making."""
 
-    def __init__(self, number: int, random: Random, signatures: list[Signature], world: list[Export]) -> None:
+    def __init__(
+        self, number: int, random: Random, signatures: list[Signature], world: list[Export], legacy: bool
+    ) -> None:
         self.number = number
         self.random = random
         self.signatures = signatures
+        self.legacy = legacy
         self.fields = [str(signature) for signature in signatures]
         self.exports: list[Export] = []
         self.functions: dict[str, Signature] = {}
@@ -256,14 +259,14 @@ def _signatures(random: Random) -> list[Signature]:
     return found
 
 
-def case(name: str) -> Case:
-    """The program and the calls of this name."""
+def case(name: str, *, legacy: bool = False) -> Case:
+    """The program and the calls of this name. With `legacy`, exceptions are caught by the legacy instructions too."""
     random = Random(name)
     signatures = _signatures(random)
     world = list(HOST)
     modules = []
     for number in range(random.choice((1, 2, 2, 3))):
-        module = Module(number, random, signatures, world)
+        module = Module(number, random, signatures, world, legacy)
         world += module.exports
         modules.append(str(module))
     exports = [

@@ -103,6 +103,7 @@ class Frame:
     results: tuple[str, ...]
     height: int
     is_loop: bool = False
+    catches: bool = False  # a legacy `catch` part
 
 
 class Body:
@@ -500,6 +501,8 @@ class Body:
         ]
         if depth > 0:
             options += [self._any_block] * 3 + [self._try] * 2 + [self._branch] * 3
+            if self.module.legacy:
+                options += [self._legacy_try] * 3
         self.random.choice(options)(depth)
 
     def _push(self, depth: int) -> None:
@@ -628,7 +631,10 @@ class Body:
         tags = self.module.tags
         if not tags or not self._maybe(0.3 if any(frame.name.startswith("$try") for frame in self.frames) else 0.03):
             return
-        if self._maybe(0.2) and self._held(("exnref",)):
+        caught = [frame.name for frame in self.frames if frame.catches]
+        if caught and self._maybe(0.5):
+            self._emit(f"rethrow {self.random.choice(caught)}")
+        elif self._maybe(0.2) and self._held(("exnref",)):
             self._emit("throw_ref")
         else:
             tag = self.random.choice(list(tags))
@@ -685,6 +691,33 @@ class Body:
             if self._maybe(0.3):
                 self._sequence(2, depth - 1)
         self._finish()
+        self._emit("end")
+
+    def _legacy_try(self, depth: int) -> None:
+        """A `try` with its catch parts, or one that delegates."""
+        results = self._some(self.random.choice((0, 1, 1, 2)))
+        count = self.random.randint(0, min(2, len(self._available)))
+        params = tuple(self.stack[len(self.stack) - count :])
+        name = self._name().replace("$b", "$try")
+        self._emit(f"try {name} (param {' '.join(params)}) (result {' '.join(results)})")
+        frame = self._open(name, params, results)
+        self._sequence(self.random.randint(1, 6), depth - 1)
+        self._any_call_in_try(depth)
+        self._finish()
+        if self._maybe(0.3):
+            target = self.random.choice(self.frames)
+            self._emit(f"delegate {target.name if target.name != 'function' else len(self.frames) - 1}")
+            return
+        tags = list(self.module.tags)
+        parts = [(f"catch {tag}", self.module.tags[tag].params) for tag in self.random.sample(tags, min(len(tags), 2))]
+        if self._maybe(0.5):
+            parts.append(("catch_all", ()))
+        for part, types in parts:
+            self._emit(part)
+            self.stack[frame.height :] = types
+            self._open(name, types, results).catches = True
+            self._sequence(self.random.randint(1, 4), depth - 1)
+            self._finish()
         self._emit("end")
 
     def _any_call_in_try(self, depth: int) -> None:

@@ -3,7 +3,8 @@
 Results, reasons of traps, exceptions, and after each call the exported memories, tables and globals are compared. The
 profiles from `mvp` on are modules of `wasm-tools smith`, or pairs where the second imports from the first; `linked` are
 graphs of modules that import from each other, `linked-plain` those of WebAssembly 2.0 and `linked-native` those without
-casts; `composed` are programs with deep operand stacks, exceptions and a host that calls back. An engine that gives up for
+casts; `composed` are programs with deep operand stacks, exceptions and a host that calls back, `legacy` has the
+legacy instructions of exceptions too. An engine that gives up for
 a limit of its own is left out from there on. Modules run in processes of their own, so that a crash or an endless loop is a
 finding like any other. Any finding makes the exit code 1.
 
@@ -44,10 +45,10 @@ from wasmine.runtime.runtime import ENGINES
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
 
-PROFILES: Final = (*generated.PROFILES, "linked", "linked-plain", "linked-native", "composed")
+PROFILES: Final = (*generated.PROFILES, "linked", "linked-plain", "linked-native", "composed", "legacy")
 
-# Whose results are for an implementation to say: our engines agree on them.
-OURS_ALONE: Final = ("relaxed",)
+# Whose results are for an implementation to say, and what the oracle lacks: our engines agree on them.
+OURS_ALONE: Final = ("relaxed", "legacy")
 
 # Seconds for a case. Fuel ends it in a small part of that.
 PATIENCE: Final = 300
@@ -89,8 +90,8 @@ class Task:
             return generated.case(self.name, (self.file.read_bytes(),))
         if self.profile.startswith("linked"):
             return linked.case(self.name, self.profile.removeprefix("linked").removeprefix("-"))
-        if self.profile == "composed":
-            return composed.case(self.name)
+        if self.profile in ("composed", "legacy"):
+            return composed.case(self.name, legacy=self.profile == "legacy")
         modules = generated.modules(self.profile, self.number, directory)
         return generated.case(self.name, modules) if modules else None
 
