@@ -32,7 +32,7 @@ ALIGNMENT: Final = 64
 
 
 class Service(enum.IntEnum):
-    """Runtime functions written in Python; host functions have the numbers from `FIRST_HOST` on.
+    """Runtime functions written in Python.
 
     A service finds its operands in slots 0.. of the frame it is given, then, one slot each, its immediates (as the
     comment says after the bar), and puts its result into slot 0. Operands are native values; addresses of 32-bit
@@ -58,9 +58,6 @@ class Service(enum.IntEnum):
     THROW_REF = 15  # exnref; does not return
     # The frame points *behind* the tag's values: | tag; does not return.
     THROW = 16
-
-
-FIRST_HOST: Final = 64
 
 
 class RelocationKind(enum.Enum):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
+from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -17,6 +18,7 @@ from wasmine.compiler.instance import NativeCode
 from wasmine.compiler.machine import architecture, glue, layout, libc
 from wasmine.compiler.memory import GUARD, NativeMemory
 from wasmine.compiler.module import ModuleCode
+from wasmine.compiler.program import Programs
 from wasmine.compiler.references import References
 from wasmine.compiler.services import Services
 from wasmine.compiler.support import needs_gc_objects
@@ -65,6 +67,7 @@ class CompilerEngine(Engine):
     """Machine code from templates. `bounds` says how accesses to memory are checked: "guard" or "checked"."""
 
     name: ClassVar[str] = "compiler"
+    native_calls: ClassVar[bool] = True  # whether calls between Python and wasm are machine code's where there is any
 
     def __init__(self, bounds: str = "auto") -> None:
         problem = unavailable()
@@ -73,9 +76,11 @@ class CompilerEngine(Engine):
         self.bounds = ("checked" if guard_pages() else "guard") if bounds == "auto" else bounds
         self._keys = (f"compiler {self.bounds}", f"compiler {self.bounds}, metered")  # not metered, metered
         self.glue: Glue = glue.load()
+        self.calls_natively = self.native_calls and "call" in self.glue.symbols
         self.references = References(self)
         self.instances: Contexts = contexts
         self.hosts: Hosts = hosts
+        self.programs = Programs(self.references, self.glue.symbols)
         self.services = Services(self)
 
     def new_memory(self, type: MemoryType, image: Image | None = None) -> NativeMemory:
@@ -196,12 +201,13 @@ class CompilerEngine(Engine):
             if len(error.frames) < MAX_FRAMES:
                 error.frames = (*error.frames, *self._frames(self._places(trap)))[:MAX_FRAMES]
             return
-        frames = self._frames(self._places(trap))
-        first = error.__traceback__
-        if first is not None and first.tb_frame is sys._getframe(1):  # the caller's own entry stays the outermost
-            first.tb_next = stack.passed(frames, first.tb_next)
-        else:
-            error.__traceback__ = stack.passed(frames, first)
+        with suppress(Exception):  # near the end of the stack there is no room for it
+            frames = self._frames(self._places(trap))
+            first = error.__traceback__
+            if first is not None and first.tb_frame is sys._getframe(1):  # the caller's own entry stays the outermost
+                first.tb_next = stack.passed(frames, first.tb_next)
+            else:
+                error.__traceback__ = stack.passed(frames, first)
 
     def _places(self, trap: NativeTrap) -> list[Place]:
         """The wasm call stack of a trap, innermost first."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from ctypes import c_size_t, c_uint64
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from wasmine.compiler.hosts import hosts
+from wasmine.compiler.machine import glue, layout
 from wasmine.compiler.machine.glue import NativeTrap
-from wasmine.compiler.machine.layout import Call, Record
+from wasmine.compiler.machine.layout import Call, Data, Record
+from wasmine.compiler.machine.pytype import extend
 from wasmine.compiler.references import display_address, type_number
 from wasmine.errors import Trap, TrapKind
 from wasmine.runtime.deadline import calls_host
@@ -21,9 +24,15 @@ if TYPE_CHECKING:
 
 
 class NativeFunction(Function):
-    """A function of machine code. `record` is the address of its function record."""
+    """A function of machine code. `record` is the address of its function record.
 
-    __slots__ = ("_convention", "_current", "_engine", "_enter", "_size", "record")
+    `invoke` calls it through ctypes. Its subclass that `compiled_function` gives is called by machine code, and comes here
+    for what is unusual.
+    """
+
+    __slots__ = ("record",)
+
+    owner: CompilerEngine
 
     def __init__(
         self, defined: DefinedType, name: str | None, instance: Instance, index: int, engine: CompilerEngine
@@ -31,36 +40,87 @@ class NativeFunction(Function):
         super().__init__(defined, name, instance, index)
         self.owner = engine
         self.record = 0
-        self._engine = engine
-        self._enter = engine.glue.enter
-        self._current = engine.glue.threads.current
-        self._convention = engine.references.convention(defined)
-        # What the call takes of the value stack while it is Python's turn; nested calls begin behind it.
-        self._size = max(Call.FRAME + self._convention.frame, Call.SIZE)
+
+    def link(self, record: int) -> None:
+        """It has its record: it can be called."""
+        self.record = record
 
     @calls_host
     def invoke(self, *args: Any) -> Any:
         """Call with internal values."""
-        block = self._current()
+        engine = self.owner
+        convention = engine.references.convention(self.defined)
+        block = engine.glue.threads.current()
         top = block.top
         base = top.value
         if base > block.limit:
             raise Trap(TrapKind.STACK_OVERFLOW)
-        top.value = base + self._size
+        # What the call takes of the value stack while it is Python's turn; nested calls begin behind it.
+        top.value = base + max(Call.FRAME + convention.frame, Call.SIZE)
         try:
             view, at = block.view, base - block.values
-            convention = self._convention
             convention.write(view, at, args, self.record)
             try:
-                trapped = self._enter(c_size_t(base + Call.FRAME))
+                trapped = engine.glue.enter(c_size_t(base + Call.FRAME))
             except BaseException as error:
-                self._engine.passed(error, NativeTrap.of(block, at))
+                engine.passed(error, NativeTrap.of(block, at))
                 raise
             if trapped:
-                raise self._engine.trapped(NativeTrap.of(block, at))
+                raise engine.trapped(NativeTrap.of(block, at))
             return convention.result(view, at)
         finally:
             top.value = base
+
+
+class LinkedFunction(NativeFunction):
+    """What `compiled_function` extends: its objects have the fields of `layout.Function`."""
+
+    __slots__ = ()
+
+    def link(self, record: int) -> None:
+        """It has its record: it can be called."""
+        super().link(record)
+        native: Any = self  # which has more attributes
+        native.target = record
+        native.program = self.owner.programs.call(self.defined)
+        native.vectorcall = self.owner.glue.symbols["call"]
+
+
+@functools.cache
+def compiled_function() -> type[NativeFunction]:
+    """`NativeFunction` as a C-level type: a call of an object is one of the hand-written machine code (`call`), which looks
+    for the functions below in the data page.
+    """
+    words = {
+        "vectorcall": layout.Function.VECTORCALL,
+        "target": layout.Function.RECORD,
+        "program": layout.Function.PROGRAM,
+    }
+    found, start = extend(LinkedFunction, "CompiledFunction", words, layout.Function.SIZE)
+    loaded = glue.load()
+    loaded.set(Data.FUNCTION, start)
+    loaded.set_object(Data.CALL_SLOWLY, _call_slowly)
+    loaded.set_object(Data.CALL_FAILED, _call_failed)
+    return cast("type[NativeFunction]", found)
+
+
+def _call_slowly(function: NativeFunction, arguments: tuple[Any, ...], names: tuple[str, ...] | None) -> Any:
+    """A call that machine code leaves to Python. Arguments for `names` are the last ones."""
+    if names:
+        first = len(arguments) - len(names)
+        return Function.__call__(function, *arguments[:first], **dict(zip(names, arguments[first:], strict=True)))
+    return Function.__call__(function, *arguments)
+
+
+def _call_failed(function: NativeFunction, base: int, error: BaseException | None) -> BaseException:
+    """What to raise for a trap in the call at `base`. With an exception that left it, note where that passed."""
+    engine = function.owner
+    block = engine.glue.threads.current()
+    trap = NativeTrap.of(block, base - block.values)
+    if error is None:
+        return engine.trapped(trap)
+    engine.passed(error, trap)
+    return error
 
 
 class NativeHostFunction(Function):
@@ -76,7 +136,11 @@ class NativeHostFunction(Function):
         number, self._lease = hosts.take()
         hosts.add(number, self)
         self.record = hosts.record(number)
-        fields = (c_uint64 * 4).from_address(self.record)
+        program = engine.programs.host(defined, host.wants_caller) if engine.calls_natively else None
+        fields = (c_uint64 * (Record.HOST_SIZE // 8)).from_address(self.record)
+        fields[Record.CODE // 8] = engine.glue.symbols["host_function_slow" if program is None else "host_function"]
+        fields[Record.CALLABLE // 8] = id(host.function)
+        fields[Record.PROGRAM // 8] = program or 0
         fields[Record.TYPE // 8] = type_number(defined)
         fields[Record.SUPERTYPES // 8] = display_address(defined)
 

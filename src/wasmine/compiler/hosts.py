@@ -1,23 +1,18 @@
-"""`Hosts`: the host functions of the process: their numbers, by which machine code calls them, and their records."""
+"""`Hosts`: the host functions of the process by number, and their records, by which machine code calls them."""
 
 from __future__ import annotations
 
 import ctypes
-import functools
 import itertools
 from typing import TYPE_CHECKING, Final
 
-from wasmine.compiler.code import FIRST_HOST
-from wasmine.compiler.machine import architecture, glue, libc
+from wasmine.compiler.machine import libc
 from wasmine.compiler.machine.layout import Record
 from wasmine.compiler.machine.lock import lock
 from wasmine.compiler.registry import Registry
 
 if TYPE_CHECKING:
     from wasmine.compiler.function import NativeHostFunction
-
-_RECORD: Final = Record.SIZE + 8
-"""A host function's record, and behind it its number."""
 
 _CHUNK: Final = 64 << 10
 
@@ -27,7 +22,7 @@ class Hosts(Registry["NativeHostFunction"]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._next = itertools.count(FIRST_HOST)
+        self._next = itertools.count(1)
         self._records: dict[int, int] = {}  # every record there is, by number
         self._room: list[int] = []
         self._free: list[int] = []
@@ -45,11 +40,9 @@ class Hosts(Registry["NativeHostFunction"]):
             number = next(self._next)
             if not self._room:
                 start = libc.map_memory(_CHUNK, libc.PROT_READ | libc.PROT_WRITE)
-                self._room.extend(range(start, start + _CHUNK - _RECORD + 1, _RECORD))
+                self._room.extend(range(start, start + _CHUNK - Record.HOST_SIZE + 1, Record.HOST_SIZE))
             record = self._records[number] = self._room.pop()
-            fields = (ctypes.c_uint64 * 5).from_address(record)
-            fields[Record.CODE // 8] = stubs().stub(number)
-            fields[4] = number
+            ctypes.c_uint64.from_address(record + Record.NUMBER).value = number
             return number
 
     def record(self, number: int) -> int:
@@ -58,7 +51,7 @@ class Hosts(Registry["NativeHostFunction"]):
 
     def at(self, record: int) -> NativeHostFunction:
         """The function whose record lies at an address."""
-        return self[ctypes.c_uint64.from_address(record + Record.SIZE).value]
+        return self[ctypes.c_uint64.from_address(record + Record.NUMBER).value]
 
     def release(self, number: int) -> None:
         """Nobody can reach a function any more."""
@@ -69,37 +62,3 @@ class Hosts(Registry["NativeHostFunction"]):
 hosts: Final = Hosts()
 
 _leases: Final = libc.Leases(hosts.release)
-
-
-class Stubs:
-    """Makes the code of host functions, a page of stubs at a time."""
-
-    def __init__(self) -> None:
-        self._glue = glue.load()
-        self._machine = architecture.host()
-        self._per_page = 4096 // self._machine.STUB_SIZE
-        self._pages: dict[int, int] = {}
-
-    def stub(self, number: int) -> int:
-        """The address of the stub for a host function."""
-        page, position = divmod(number, self._per_page)
-        with lock:
-            start = self._pages.get(page)
-            if start is None:
-                start = self._pages[page] = self._make(page * self._per_page)
-        return start + position * self._machine.STUB_SIZE
-
-    def _make(self, first: int) -> int:
-        start = self._glue.code.reserve(4096)
-        target = self._glue.symbols["host_function"]
-        size = self._machine.STUB_SIZE
-        self._glue.code.fill(
-            start, b"".join(self._machine.stub(target, first + i, start + i * size) for i in range(self._per_page))
-        )
-        return start
-
-
-@functools.cache
-def stubs() -> Stubs:
-    """The stubs of this process."""
-    return Stubs()

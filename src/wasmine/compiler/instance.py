@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from wasmine.compiler.contexts import contexts
 from wasmine.compiler.domain import Domain
-from wasmine.compiler.function import NativeFunction
+from wasmine.compiler.function import NativeFunction, compiled_function
 from wasmine.compiler.machine.layout import Context, Record
 from wasmine.compiler.references import display_address, type_number
 from wasmine.errors import WasmineError
+from wasmine.runtime.host import Caller
 
 if TYPE_CHECKING:
     from wasmine.compiler.engine import CompilerEngine
@@ -43,6 +44,7 @@ class NativeCode:
         "_importers",
         "_many",
         "address",
+        "caller",
         "domain",
         "engine",
         "extra_records",
@@ -60,6 +62,7 @@ class NativeCode:
         self.extra_records: dict[int, tuple[int, Any]] = {}  # records that have no place in the context, by address
         self._importers: list[weakref.ref[NativeCode]] = []
         self._many = _MANY
+        self.caller = Caller(instance)
         self.domain: Domain | None = None
         if module.passes_functions:
             self.join(engine.references.common)
@@ -72,6 +75,8 @@ class NativeCode:
         image = bytearray(module.initial)
         words = memoryview(image).cast("Q")
         words[Context.CALL_HOST // 8] = self.engine.services.callable_address
+        words[Context.CALLER // 8] = id(self.caller)
+        words[Context.RELEASE // 8] = 1
         if module.records:
             at = (module.layout.first_record + Record.CONTEXT) // 8
             words[at :: Record.SIZE // 8] = array("Q", (address,)) * module.records
@@ -80,6 +85,7 @@ class NativeCode:
         if imports:
             self._import(words)
         ctypes.memmove(address, bytes(image), len(image))
+        self.refresh()
         if module.layout.fuel is not None:
             instance.meter.place(address + module.layout.fuel, self.lease)  # type: ignore[union-attr]
         if imports:  # now that there is something to keep up to date
@@ -130,6 +136,11 @@ class NativeCode:
                 self.join(member.domain)
                 self._note_importer(member.home)
 
+    def refresh(self) -> None:
+        """Whether functions are called by machine code alone depends on the instance's being open, and its limits."""
+        slow = self.instance.closed or self.instance.timeout is not None
+        ctypes.c_uint32.from_address(self.address + Context.SLOW).value = slow
+
     # -------------------------------------------------------------------------------------------- lifetime
 
     def own_domain(self) -> Domain:
@@ -167,6 +178,7 @@ class NativeCode:
 
     def close(self) -> None:
         """Give everything back if nobody else can reach the functions; otherwise that comes when nobody can."""
+        self.refresh()
         domain = self.domain.current() if self.domain is not None else None
         if self.is_imported() or (domain is not None and domain.members - {self}):
             if domain is not None and self.engine.is_idle():
@@ -184,8 +196,9 @@ class NativeCode:
     def function(self, index: int) -> NativeFunction:
         """A new function reference of a defined function."""
         instance = self.instance
-        function = NativeFunction(instance.module.context.functions[index], None, instance, index, self.engine)
-        function.record = self._record(index)
+        kind: type[NativeFunction] = compiled_function() if self.engine.calls_natively else NativeFunction
+        function = kind(instance.module.context.functions[index], None, instance, index, self.engine)
+        function.link(self._record(index))
         return function
 
     def _record(self, index: int) -> int:

@@ -14,12 +14,12 @@ from wasmine.compiler.machine.layout import Record
 from wasmine.compiler.machine.lock import lock
 from wasmine.compiler.values import Convention, Slots
 from wasmine.format.types import FuncType, is_function_type
+from wasmine.runtime.function import Function
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from wasmine.format.types import DefinedType, RefType, ValueType
-    from wasmine.runtime.function import Function
 
 _type_numbers: weakref.WeakKeyDictionary[DefinedType, int] = weakref.WeakKeyDictionary()
 _next_type_number = itertools.count(1)
@@ -46,7 +46,8 @@ def display_address(type: DefinedType) -> int:
 
 
 class References:
-    """The references of one engine, `owner`. What a number stands for is kept alive as long as the engine is.
+    """The references of one engine, `owner`. What a number stands for is kept alive as long as the engine is. Machine code
+    looks things up in `objects` (by number) and `numbers` (by id; an object that has a number lives, so its id is its own).
 
     `common` is the domain of the instances that can pass function references as arguments, results or in exceptions.
     """
@@ -55,8 +56,8 @@ class References:
         self._owner = owner
         self.common = Domain()
         self._next_number = itertools.count(1)
-        self._objects: dict[int, Any] = {0: None}
-        self._numbers: dict[int, int] = {}  # id(object) -> number; the object is in _objects, so the id stays its own
+        self.objects: dict[int, Any] = {0: None}
+        self.numbers: dict[int, int] = {}
         self._slots: dict[tuple[ValueType, ...], Slots] = {}
         self._conventions: dict[DefinedType, Convention] = {}
 
@@ -81,16 +82,16 @@ class References:
         if value is None:
             return 0
         with lock:
-            found = self._numbers.get(id(value))
+            found = self.numbers.get(id(value))
             if found is None:
                 found = next(self._next_number)
-                self._objects[found] = value
-                self._numbers[id(value)] = found
+                self.objects[found] = value
+                self.numbers[id(value)] = found
             return found
 
     def object(self, number: int) -> Any:
         """What a number stands for."""
-        return self._objects[number]
+        return self.objects[number]
 
     def record(self, function: Function | None) -> int:
         """The address of the record of a function that is passed to machine code; 0 for null. TypeError for another
@@ -101,6 +102,10 @@ class References:
         address = self.address(function)
         self.common.hold(function)
         return address
+
+    def of_function(self, value: Any) -> int:
+        """`record` of an object that is a function of this runtime, -1 of any other."""
+        return self.record(value) if isinstance(value, Function) and value.owner is self._owner else -1
 
     def address(self, function: Function | None) -> int:
         """The same of a function that whoever gets it keeps alive himself."""

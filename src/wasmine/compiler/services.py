@@ -7,9 +7,9 @@ go on behind its call or at a handler; when it raises, machine code leaves the i
 from __future__ import annotations
 
 import ctypes
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from wasmine.compiler.code import FIRST_HOST, Catch, CatchKind, Service
+from wasmine.compiler.code import Catch, CatchKind, Service
 from wasmine.compiler.machine import layout
 from wasmine.compiler.machine.layout import Reply
 from wasmine.compiler.unwind import walk
@@ -19,11 +19,13 @@ from wasmine.interpreter.atomics import ATOMICS
 from wasmine.interpreter.thrown import Thrown, from_public, to_public
 from wasmine.runtime import traps
 from wasmine.runtime.reference import ExceptionPackage
+from wasmine.runtime.values import signature
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from wasmine.compiler.engine import CompilerEngine
+    from wasmine.compiler.function import NativeHostFunction
     from wasmine.compiler.instance import NativeCode
     from wasmine.compiler.table import NativeTable
     from wasmine.format.types import NumberType
@@ -62,6 +64,10 @@ class Services:
         # Held, so that it stays where it is: VM contexts have its address (in CPython an object's id).
         self._callable = self._answer
         self.callable_address = id(self._callable)
+        self._of_hosts: dict[int, Callable[[NativeCode, int, int], None]] = {
+            layout.HOST_CALL: self._host_call,
+            layout.HOST_RESULT: self._host_result,
+        }
         self._table: dict[int, Callable[[NativeCode, Operands], object]] = {
             Service.MEMORY_GROW: self._memory_grow,
             Service.MEMORY_INIT: self._memory_init,
@@ -90,8 +96,12 @@ class Services:
             _write(reply + Reply.PC, start)
             return 0
         try:
-            if service >= FIRST_HOST:
-                self._call_host(code, service, frame)
+            if service == layout.HOST_RAISED:
+                caught = self._catch(from_public(_object(reply)).package, code, reply)
+                return layout.RESUME if caught else 0
+            handler = self._of_hosts.get(service)
+            if handler is not None:
+                handler(code, frame, reply)
             else:
                 self._table[service](code, Operands(frame))
         except Thrown as thrown:
@@ -104,17 +114,29 @@ class Services:
             return layout.RESUME
         return 0
 
-    def _call_host(self, code: NativeCode, number: int, frame: int) -> None:
-        function = self._engine.hosts[number]
-        convention = function.convention
+    # ------------------------------------------------------------------------------------------------ host functions
+
+    def _host(self, reply: int) -> NativeHostFunction:
+        return self._engine.references.function(_read(reply + Reply.RECORD))  # type: ignore[return-value]
+
+    def _host_call(self, code: NativeCode, frame: int, reply: int) -> None:
+        function = self._host(reply)
         block = self._engine.glue.threads.current()
-        at = frame - block.values
-        results = convention.results
-        result = function.host.call(convention.arguments.read(block.view, at), lambda: code.instance)
+        arguments = function.convention.arguments.read(block.view, frame - block.values)
+        self._give(function, frame, function.host.call(arguments, lambda: code.instance))
+
+    def _host_result(self, code: NativeCode, frame: int, reply: int) -> None:
+        function = self._host(reply)
+        self._give(function, frame, signature(function.type).results(function.host.name, _object(reply)))
+
+    def _give(self, function: NativeHostFunction, frame: int, result: Any) -> None:
+        """Put the internal result of a host function where machine code looks for it."""
+        results = function.convention.results
+        block = self._engine.glue.threads.current()
         if len(function.type.results) == 1:
-            results.write(block.view, at, (result,))
+            results.write(block.view, frame - block.values, (result,))
         elif results.size:
-            results.write(block.view, at, result)
+            results.write(block.view, frame - block.values, result)
 
     # ------------------------------------------------------------------------------------------------ memories
 
@@ -253,6 +275,10 @@ class Services:
             at += slots.size
         if clause.kind in (CatchKind.CATCH_REF, CatchKind.CATCH_ALL_REF):
             references.slots((EXNREF,)).write(block.view, at, (package,))
+
+
+def _object(reply: int) -> Any:
+    return ctypes.py_object.from_address(reply + Reply.OBJECT).value
 
 
 def _read(address: int) -> int:

@@ -251,6 +251,9 @@ class InstanceCode:
     def check_idle(self) -> None:
         """Python runs one thread at a time: what another one does is whole between any two of our steps."""
 
+    def refresh(self) -> None:
+        """The time limit is looked up in every call."""
+
     def close(self) -> None:
         """Nothing to give back: what others hold goes on working."""
 

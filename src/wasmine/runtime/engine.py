@@ -50,6 +50,10 @@ class Code(Protocol):
         """WasmineError if another thread runs the instance."""
         ...
 
+    def refresh(self) -> None:
+        """The time limit of the instance has changed."""
+        ...
+
     def close(self) -> None:
         """Forget what can be forgotten. Functions that other instances hold must go on working."""
         ...

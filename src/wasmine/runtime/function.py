@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, cast
 
 from wasmine.runtime.deadline import within
@@ -17,13 +17,15 @@ if TYPE_CHECKING:
     from wasmine.runtime.values import Signature
 
 
-class Function(ABC):
+class Function:
     """A WebAssembly function as a Python callable.
 
     Arguments are checked (TypeError, OverflowError); no result is None, one is a value, several are a tuple.
     `defined` is the function's own canonical type: it never changes on the way through imports, exports and tables.
     `instance` is the instance that defines it, None for host functions.
     """
+
+    # No `ABC`: CPython does not let C-level types extend classes of other metaclasses.
 
     __slots__ = ("__weakref__", "_name", "_signature", "defined", "index", "instance", "owner")
 

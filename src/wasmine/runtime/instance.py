@@ -87,7 +87,7 @@ class Instance:
 
     Index spaces are complete lists (imports first). `function(i)` gives the function reference of index `i`, always the
     same object. `elements` and `data` are the segments that instructions may still use; dropped ones are empty. `limits`
-    are what it was made with, `timeout` the seconds that a call from Python may take (None: any), `meter` its fuel.
+    are what it was made with, `meter` is its fuel.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class Instance:
         self.name = name
         self.closed = False
         self.limits = limits
-        self.timeout = limits.timeout
+        self._timeout = limits.timeout
         self.meter: Fuel | None = runtime.engine.new_fuel(limits.fuel) if limits.fuel is not None else None
         functions = imported.functions
         self.tables: list[Table] = imported.tables
@@ -139,6 +139,16 @@ class Instance:
         if self.meter is None:
             raise ValueError("the instance was made without fuel: give Limits(fuel=...) when it is instantiated")
         self.meter.left = Limits(fuel=left).fuel or 0
+
+    @property
+    def timeout(self) -> float | None:
+        """The seconds that a call from Python may take, None for any."""
+        return self._timeout
+
+    @timeout.setter
+    def timeout(self, seconds: float | None) -> None:
+        self._timeout = Limits(timeout=seconds).timeout
+        self.code.refresh()
 
     def _define(self) -> None:
         """Allocate what the module defines."""

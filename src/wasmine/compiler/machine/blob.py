@@ -14,6 +14,20 @@ if TYPE_CHECKING:
 
     from wasmine.compiler.machine.architecture import Architecture
 
+STEPS: Final = (
+    *(f"{verb}_{type}" for verb in ("take", "box") for type in ("i32", "i64", "f32", "f64", "v128", "reference")),
+    "run_wasm",
+    "return_none",
+    "return_one",
+    "return_tuple",
+    "box_caller",
+    "call_python",
+    "expect_none",
+    "unpack",
+    "host_done",
+)
+"""The steps of programs (`compiler.program`)."""
+
 SYMBOLS: Final = (
     "enter",
     "enter_returned",
@@ -23,6 +37,7 @@ SYMBOLS: Final = (
     "jump_record",
     "other_return",
     "host_function",
+    "host_function_slow",
     "host_returned",
     "service_returned",
     "compile_function",
@@ -36,6 +51,8 @@ SYMBOLS: Final = (
     "python_signal",
     "measure_processor",
     "blob_end",
+    "call",
+    *STEPS,
 )
 """What a blob offers."""
 

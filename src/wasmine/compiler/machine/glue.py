@@ -65,7 +65,7 @@ class Glue:
     """The blob in code memory, the signal handlers and the threads; one per process (`load`).
 
     `enter(c_size_t(frame))` calls wasm code as `layout.Call` says: 0, or 1 after a trap. Or it raises what Python code
-    raised that the wasm code had called. It releases the GIL while wasm code runs.
+    raised that the wasm code had called.
     """
 
     def __init__(self, code: bytes, symbols: Mapping[str, int]) -> None:
@@ -82,28 +82,37 @@ class Glue:
         self.symbols = {name: self._base + offset for name, offset in symbols.items()}
         self._fault = self.symbols["fault"]
         # The blob itself is not wasm code: a fault in it is a bug of ours and must be reported as a crash.
-        self._set(Data.CODE_START, self._base + here.DATA + Data.SIZE)
-        self._set(Data.CODE_SIZE, self.code.size - here.DATA - Data.SIZE)
-        self._set(Data.THREAD_KEY, self.threads.key)
-        self._set(Data.CONTROL, here.CONTROL)
+        self.set(Data.CODE_START, self._base + here.DATA + Data.SIZE)
+        self.set(Data.CODE_SIZE, self.code.size - here.DATA - Data.SIZE)
+        self.set(Data.THREAD_KEY, self.threads.key)
+        self.set(Data.CONTROL, here.CONTROL)
         for offset, name in layout.C_FUNCTIONS.items():
-            self._set(offset, libc.function_address(name))
+            self.set(offset, libc.function_address(name))
         for offset, name in layout.PYTHON_FUNCTIONS.items():
-            self._set(offset, libc.python_function_address(name))
-        self._set(Data.PROCESS, os.getpid())
+            self.set(offset, libc.python_function_address(name))
+        for offset, value in layout.PYTHON_OBJECTS.items():
+            self.set_object(offset, value)
+        self.set(Data.TYPE, object.__basicsize__ - 8)
+        self.set(Data.PROCESS, os.getpid())
         ctypes.CFUNCTYPE(None)(self.symbols["measure_processor"])()
-        self.interrupts = Interrupts(self.symbols, self._set)
+        self.interrupts = Interrupts(self.symbols, self.set)
         self.threads.attached = self.interrupts.attached
         os.register_at_fork(after_in_child=self._forked)
         # Called with the GIL, and errors of Python are looked for afterwards. Without a declared parameter, so that ctypes
         # has nothing to convert: it would hide a RecursionError from there in an error of its own.
         self.enter = ctypes.PYFUNCTYPE(ctypes.c_int)(self.symbols["enter"])
 
-    def _set(self, offset: int, value: int) -> None:
+    def set(self, offset: int, value: int) -> None:
+        """Set a field of the data page."""
         ctypes.c_uint64.from_address(self._data + offset).value = value
 
+    def set_object(self, offset: int, value: object) -> None:
+        """Set a field of the data page to the address of an object, which lives on until the process ends."""
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(value))
+        self.set(offset, id(value))
+
     def _forked(self) -> None:
-        self._set(Data.PROCESS, os.getpid())
+        self.set(Data.PROCESS, os.getpid())
         self.interrupts.forked()
 
     def install_faults(self) -> None:
@@ -113,7 +122,7 @@ class Glue:
             faults.follow_faulthandler(self._reinstall)
 
     def _reinstall(self) -> None:
-        faults.install(self._fault, lambda number, address: self._set(Data.PREVIOUS + 8 * number, address))
+        faults.install(self._fault, lambda number, address: self.set(Data.PREVIOUS + 8 * number, address))
 
 
 _glue: Glue | None = None

@@ -2,7 +2,7 @@
 
 A *thread block* belongs to one thread for as long as it lives, and is never unmapped: signal handlers may look at it at
 any time. An *activation* lies in the native frame of `enter`: where to go on when a call into wasm is left by a trap. A
-*call* lies in the value stack, before the first frame: what Python and `enter` tell each other. A *reply* lies in the
+*call* lies in the value stack, before the first frame: what Python and machine code tell each other. A *reply* lies in the
 native frame of a call of Python: where to go on afterwards. A *VM context* belongs to one instance; machine code keeps
 its address in a register. A *function record* is a function reference: its address is the value of a funcref, 0 is null.
 
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from wasmine.errors import TrapKind
+from wasmine.errors import TrapKind, WasmException
 
 FAULT: Final = 1
 """In Call.TRAP: a signal. Which trap it is follows from its number and the place."""
@@ -34,6 +34,15 @@ OUT_OF_FUEL: Final = 5
 COMPILE: Final = 1 << 31
 """The service that compiles a function: its number is this plus the function's index. It puts the address of the code into
 Reply.PC."""
+
+HOST_CALL: Final = 60
+"""The service that calls a host function (Reply.RECORD) whose types machine code does not convert."""
+
+HOST_RESULT: Final = 61
+"""The service that converts what a host function returned (Reply.OBJECT) and machine code does not."""
+
+HOST_RAISED: Final = 62
+"""The service that looks for the handler of a WasmException that a host function raised (Reply.OBJECT)."""
 
 _FIRST_KIND: Final = 16
 _KINDS: Final = tuple(TrapKind)
@@ -62,7 +71,7 @@ class Thread:
     TRAP: Final = 24  # from a fault to `enter`: the fields of a call from Call.TRAP on
     TOP: Final = 80  # where in the value stack the next call from Python may begin
     OWNED: Final = 88  # the VM context that the thread took last, 0 if it has none
-    STATE: Final = 96  # the PyThreadState that was saved when the GIL was released
+    STATE: Final = 96  # the PyThreadState that was saved when the GIL was released, 0 while the thread holds the GIL
     SIGNALS: Final = 104  # 4 bytes, not 0: what the thread is to do at the safepoint (LOOK, RELEASE, ...)
     STOP: Final = 108  # 4 bytes, not 0: the call is to end with Data.EXPIRED
     INSIDE: Final = 112  # 4 bytes, 1 while wasm code runs, 0 while Python does
@@ -73,18 +82,16 @@ class Thread:
 
 
 class Activation:
-    """Offsets in an activation. Behind PREVIOUS it holds what the thread block said before."""
+    """Offsets in an activation, which is on top of the native stack when wasm code is called. PREVIOUS, OWNED and TOP are
+    what the thread block said before.
+    """
 
     PREVIOUS: Final = 0
-    STACK: Final = 8
-    LANDING: Final = 16
-    FRAME: Final = 24  # in the value stack
-    THREAD: Final = 32
-    OWNED: Final = 40
-    TOP: Final = 48
-    STATE: Final = 56
-    CONTROL: Final = 64  # 4 bytes: the processor's control register for floats
-    SIZE: Final = 72
+    FRAME: Final = 8  # in the value stack
+    THREAD: Final = 16
+    OWNED: Final = 24
+    TOP: Final = 32
+    SIZE: Final = 40
 
 
 class Call:
@@ -117,6 +124,9 @@ class Reply:
     FRAME: Final = 16
     CONTEXT: Final = 24
     CALLER: Final = 32  # the native stack pointer of the caller: the address of its return address
+    RECORD: Final = 40  # for host functions: the record of the function
+    OBJECT: Final = 48  # what it returned or raised (its PyObject)
+    SIZE: Final = 56
 
 
 class Context:
@@ -129,7 +139,10 @@ class Context:
     CALL_HOST: Final = 32  # the Python callable (its PyObject) for host functions and services
     MEMORY: Final = 40  # base and length in bytes of memory 0, 16 bytes
     NEXT: Final = 56  # the context that the same thread took before this one
-    FIXED: Final = 64  # where the instance's own fields begin
+    RELEASE: Final = 64  # 4 bytes, not 0: the GIL is released while wasm code runs
+    SLOW: Final = 68  # 4 bytes, not 0: calls from Python need Python's help (a time limit, a closed instance)
+    CALLER: Final = 72  # the `Caller` of the instance (its PyObject)
+    FIXED: Final = 80  # where the instance's own fields begin
 
 
 class Record:
@@ -140,6 +153,33 @@ class Record:
     TYPE: Final = 16  # the number of its type in the runtime
     SUPERTYPES: Final = 24  # address of the numbers of its type's display, for subtype checks
     SIZE: Final = 32
+    # Of a host function, whose context is 0.
+    NUMBER: Final = 32  # its number among the host functions (`compiler.hosts`)
+    CALLABLE: Final = 40  # the Python callable (its PyObject)
+    PROGRAM: Final = 48  # address of its `Program`
+    HOST_SIZE: Final = 56
+
+
+class Program:
+    """Offsets in a *program*: how machine code converts what a call of some type takes and gives.
+
+    It is a sequence of addresses of steps (`compiler.program`), each followed by its operands.
+    """
+
+    COUNT: Final = 0  # twice the number of arguments of a call from Python; 1: such calls always need Python's help
+    SIZE: Final = 8  # what a call needs of the value stack, in bytes
+    STEPS: Final = 16
+
+
+class Function:
+    """Offsets in the native part of a function object (`compiler.function.CompiledFunction`), which lies at
+    Data.FUNCTION.
+    """
+
+    VECTORCALL: Final = 0
+    RECORD: Final = 8
+    PROGRAM: Final = 16
+    SIZE: Final = 24
 
 
 class Data:
@@ -165,6 +205,43 @@ class Data:
     LARGEST_FRAME: Final = 744  # the size in bytes of the largest frame that a function has in the value stack
     PROCESSOR_SIZE: Final = 752  # of the area for the processor's vector state, with room for alignment
     PROCESSOR_PARTS: Final = 760  # which parts of it are saved (x86-64: by XSAVE; 0: there is only FXSAVE)
+    FUNCTION: Final = 768  # where in a function object its native part lies
+    TYPE: Final = 776  # where in an object its type stands
+    NONE: Final = 784  # Python objects: see PYTHON_OBJECTS
+    INT: Final = 792
+    BOOL: Final = 800
+    FLOAT: Final = 808
+    BYTES: Final = 816
+    TUPLE: Final = 824
+    WASM_EXCEPTION: Final = 832
+    CALL_SLOWLY: Final = 840  # Python callables: see `compiler.function`
+    CALL_FAILED: Final = 848
+    INCREF: Final = 856  # addresses: see PYTHON_FUNCTIONS
+    INT_TO_SIGNED: Final = 864
+    INT_TO_UNSIGNED: Final = 872
+    INT_FROM_SIGNED: Final = 880
+    INT_FROM_UNSIGNED: Final = 888
+    FLOAT_TO_DOUBLE: Final = 896
+    FLOAT_FROM_DOUBLE: Final = 904
+    BYTES_SIZE: Final = 912
+    BYTES_START: Final = 920
+    BYTES_NEW: Final = 928
+    TUPLE_NEW: Final = 936
+    TUPLE_SET: Final = 944
+    TUPLE_GET: Final = 952
+    TUPLE_SIZE: Final = 960
+    DICT_GET: Final = 968
+    CALL_OBJECTS: Final = 976
+    VECTORCALL: Final = 984
+    ERROR_OCCURRED: Final = 992
+    ERROR_CLEAR: Final = 1000
+    ERROR_MATCHES: Final = 1008
+    ERROR_FETCH: Final = 1016
+    ERROR_NORMALIZE: Final = 1024
+    ERROR_RESTORE: Final = 1032
+    ERROR_SET: Final = 1040
+    TRACEBACK_SET: Final = 1048
+    TRACEBACK_GET: Final = 1056
     TICKER: Final = 1536  # 4 bytes, 1: the ticker runs
     BLOCKS: Final = 1544  # the thread block that was made last
     TICKER_ATTRIBUTES: Final = 1552  # address of its pthread_attr_t
@@ -185,8 +262,45 @@ PYTHON_FUNCTIONS: Final = {
     Data.DECREF: "Py_DecRef",
     Data.CHECK_SIGNALS: "PyErr_CheckSignals",
     Data.SET_NONE: "PyErr_SetNone",
+    Data.INCREF: "Py_IncRef",
+    Data.INT_TO_SIGNED: "PyLong_AsLongLong",
+    Data.INT_TO_UNSIGNED: "PyLong_AsUnsignedLongLong",
+    Data.INT_FROM_SIGNED: "PyLong_FromLongLong",
+    Data.INT_FROM_UNSIGNED: "PyLong_FromUnsignedLongLong",
+    Data.FLOAT_TO_DOUBLE: "PyFloat_AsDouble",
+    Data.FLOAT_FROM_DOUBLE: "PyFloat_FromDouble",
+    Data.BYTES_SIZE: "PyBytes_Size",
+    Data.BYTES_START: "PyBytes_AsString",
+    Data.BYTES_NEW: "PyBytes_FromStringAndSize",
+    Data.TUPLE_NEW: "PyTuple_New",
+    Data.TUPLE_SET: "PyTuple_SetItem",
+    Data.TUPLE_GET: "PyTuple_GetItem",
+    Data.TUPLE_SIZE: "PyTuple_Size",
+    Data.DICT_GET: "PyDict_GetItemWithError",
+    Data.CALL_OBJECTS: "PyObject_CallFunctionObjArgs",
+    Data.VECTORCALL: "PyObject_Vectorcall",
+    Data.ERROR_OCCURRED: "PyErr_Occurred",
+    Data.ERROR_CLEAR: "PyErr_Clear",
+    Data.ERROR_MATCHES: "PyErr_ExceptionMatches",
+    Data.ERROR_FETCH: "PyErr_Fetch",
+    Data.ERROR_NORMALIZE: "PyErr_NormalizeException",
+    Data.ERROR_RESTORE: "PyErr_Restore",
+    Data.ERROR_SET: "PyErr_SetObject",
+    Data.TRACEBACK_SET: "PyException_SetTraceback",
+    Data.TRACEBACK_GET: "PyException_GetTraceback",
 }
 """The functions of CPython's stable ABI whose addresses lie in the data page."""
+
+PYTHON_OBJECTS: Final[dict[int, object]] = {
+    Data.NONE: None,
+    Data.INT: int,
+    Data.BOOL: bool,
+    Data.FLOAT: float,
+    Data.BYTES: bytes,
+    Data.TUPLE: tuple,
+    Data.WASM_EXCEPTION: WasmException,
+}
+"""The objects whose addresses lie in the data page."""
 
 C_FUNCTIONS: Final = {
     Data.GET_SPECIFIC: "pthread_getspecific",

@@ -17,9 +17,12 @@ from wasmine.compiler.machine.amd64.bulk import BULK
 from wasmine.compiler.machine.amd64.calls import CALLS, HOST_FRAME, OTHER_FRAME
 from wasmine.compiler.machine.amd64.entry import ENTRY
 from wasmine.compiler.machine.amd64.faults import FAULTS
+from wasmine.compiler.machine.amd64.function import FUNCTION
+from wasmine.compiler.machine.amd64.host import HOST
 from wasmine.compiler.machine.amd64.interrupts import INTERRUPTS
 from wasmine.compiler.machine.amd64.linux import DATA
 from wasmine.compiler.machine.amd64.processor import level
+from wasmine.compiler.machine.amd64.steps import STEPS
 from wasmine.compiler.machine.amd64.ticker import TICKER
 
 NAME: Final = "amd64"
@@ -45,7 +48,7 @@ def source() -> str:
 blob_start:
   .quad 0
 
-{ENTRY}{CALLS}{BULK}
+{ENTRY}{CALLS}{HOST}{FUNCTION}{STEPS}{BULK}
 {FAULTS}
 {INTERRUPTS}
 {TICKER}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from wasmine.compiler.machine import layout
-from wasmine.compiler.machine.amd64.entry import TAKE
+from wasmine.compiler.machine.amd64.entry import TAKE, TO_PYTHON, TO_WASM
 from wasmine.compiler.machine.amd64.linux import DATA, RED_ZONE
 from wasmine.compiler.machine.layout import TOP_SLACK, Context, Data, Record, Reply, Thread
 from wasmine.errors import TrapKind
@@ -13,23 +13,20 @@ from wasmine.errors import TrapKind
 # What functions preserve and C functions do not.
 _SAVED_VECTORS: Final = range(6, 13)
 _SAVED_SIZE: Final = 16 * len(_SAVED_VECTORS) + 8
-_SAVE: Final = "\n".join(
+SAVE: Final = "\n".join(
     (
         f"  sub rsp, {_SAVED_SIZE}",
         f"  mov [rsp+{_SAVED_SIZE - 8}], r10",
         *(f"  movups [rsp+{16 * i}], xmm{number}" for i, number in enumerate(_SAVED_VECTORS)),
     )
 )
-_RESTORE: Final = "\n".join(
+RESTORE: Final = "\n".join(
     (
         *(f"  movups xmm{number}, [rsp+{16 * i}]" for i, number in enumerate(_SAVED_VECTORS)),
         f"  mov r10, [rsp+{_SAVED_SIZE - 8}]",
         f"  add rsp, {_SAVED_SIZE}",
     )
 )
-
-# Of a call of Python.
-_REPLY_SIZE: Final = 64
 
 HOST_FRAME: Final = _SAVED_SIZE
 """Bytes between the stack pointer and the return address in `call_host`, `host_function` and `compile_function`."""
@@ -47,75 +44,53 @@ CALLS: Final = f"""\
 .globl call_host
 call_host:
 call_host_entry:
-{_SAVE}
+{SAVE}
   call call_host_here
 .globl service_returned
 service_returned:
-{_RESTORE}
+{RESTORE}
   ret
 
-# int service(context, service, frame, reply), with the GIL taken. Not 0 is RESUME or a trap. rax is Reply.PC afterwards.
-# An exception stays Python's current one until `enter` returns.
+# int service(context, service, frame, reply), with the GIL taken: its number is in eax, what goes to Reply.RECORD in rcx.
+# Not 0 is RESUME or a trap. rax is Reply.PC afterwards. An exception stays Python's current one until `run` returns.
 call_host_here:
   cmp rsp, [r12+{Context.STACK_LIMIT}]
   jb call_host_overflow
   push rbp
   mov rbp, rsp
   push rbx
-  sub rsp, {_REPLY_SIZE}
+  push r15
+  sub rsp, {Reply.SIZE}
   and rsp, -16
+  mov [rsp+{Reply.RECORD}], rcx
   lea rcx, [rbp+8]
   mov [rsp+{Reply.CALLER}], rcx
   mov ebx, eax
-  mov rdx, [r12+{Context.THREAD}]
+  mov r15, [r12+{Context.THREAD}]
+  lea r14, [rip+blob_start+{DATA}]
   # A nested call begins behind our operands.
   lea rcx, [r13+{TOP_SLACK}]
-  mov [rdx+{Thread.TOP}], rcx
-  mov dword ptr [rdx+{Thread.INSIDE}], 0
-  mov rdi, [rdx+{Thread.STATE}]
-  lea rax, [rip+blob_start+{DATA}]
-  call [rax+{Data.RESTORE_THREAD}]
-  mov rdi, [r12+{Context.CALL_HOST}]
-  lea rsi, [rip+call_host_format]
+  mov [r15+{Thread.TOP}], rcx
+{TO_PYTHON}
   mov rdx, r12
   mov ecx, ebx
   mov r8, r13
   mov r9, rsp
-  lea rax, [rip+blob_start+{DATA}]
-  mov rbx, [rax+{Data.CALL_FUNCTION}]
-  xor eax, eax
-  call rbx
-  mov ebx, {layout.PYTHON_EXCEPTION}
-  test rax, rax
-  jz call_host_answered
-  push rax
-  push rax
-  mov rdi, rax
-  lea rax, [rip+blob_start+{DATA}]
-  call [rax+{Data.AS_LONG}]
-  mov rbx, rax
-  pop rdi
-  pop rax
-  lea rax, [rip+blob_start+{DATA}]
-  call [rax+{Data.DECREF}]
-call_host_answered:
-  lea rax, [rip+blob_start+{DATA}]
-  call [rax+{Data.SAVE_THREAD}]
-  mov rdx, [r12+{Context.THREAD}]
-  mov [rdx+{Thread.STATE}], rax
-  mov dword ptr [rdx+{Thread.INSIDE}], 1
-  lea rax, [rip+blob_start+{DATA}]
-  ldmxcsr [rax+{Data.CONTROL}]
-  mov eax, ebx
-  test eax, eax
+  call ask_python
+  mov ebx, eax
+{TO_WASM}
+  ldmxcsr [r14+{Data.CONTROL}]
+  test ebx, ebx
   jnz call_host_special
-  cmp qword ptr [rdx+{Thread.SIGNALS}], 0
-  jne call_host_requested
-call_host_on:
   mov rax, [rsp+{Reply.PC}]
+  mov r15, [rbp-16]
   mov rbx, [rbp-8]
   mov rsp, rbp
   pop rbp
+  mov rcx, [r12+{Context.THREAD}]
+  cmp qword ptr [rcx+{Thread.SIGNALS}], 0
+  jne call_host_requested
+call_host_on:
   # Python may have grown the memory.
   mov r14, [r12+{Context.MEMORY}]
   ret
@@ -124,8 +99,10 @@ call_host_requested:
   call safepoint
   jmp call_host_on
 call_host_special:
+  mov eax, ebx
   cmp eax, {layout.RESUME}
   je call_host_resume
+  mov r15, [rbp-16]
   mov rbx, [rbp-8]
   mov rsp, rbp
   pop rbp
@@ -141,30 +118,42 @@ call_host_resume:
 call_host_overflow:
   mov eax, {layout.trap_number(TrapKind.STACK_OVERFLOW)}
   jmp trap_here
-call_host_format:
-  .asciz "KIKK"
 
-# A host function: a stub has put its number into eax. Like any function it preserves what functions preserve.
-.globl host_function
-host_function:
-{_SAVE}
-  call call_host_here
-.globl host_returned
-host_returned:
-{_RESTORE}
-  mov rdi, [r13]
-  movups xmm1, [r13]
+# int service(context, service, frame, reply), with the GIL held: they are in rdx, ecx, r8 and r9, the data page in r14.
+# PYTHON_EXCEPTION if it raised something.
+ask_python:
+  push rbx
+  mov rdi, [rdx+{Context.CALL_HOST}]
+  lea rsi, [rip+ask_python_format]
+  xor eax, eax
+  call [r14+{Data.CALL_FUNCTION}]
+  mov rbx, rax
+  mov eax, {layout.PYTHON_EXCEPTION}
+  test rbx, rbx
+  jz ask_python_done
+  sub rsp, 16
+  mov rdi, rbx
+  call [r14+{Data.AS_LONG}]
+  mov [rsp], rax
+  mov rdi, rbx
+  call [r14+{Data.DECREF}]
+  mov rax, [rsp]
+  add rsp, 16
+ask_python_done:
+  pop rbx
   ret
+ask_python_format:
+  .asciz "KIKK"
 
 # A function that was not compiled yet: a stub has put its index into eax. It is compiled, then runs.
 .globl compile_function
 compile_function:
-{_SAVE}
+{SAVE}
   or eax, {layout.COMPILE}
   call call_host_here
 .globl compile_returned
 compile_returned:
-{_RESTORE}
+{RESTORE}
   jmp rax
 
 # Call a function by its record in rax, wherever it belongs.

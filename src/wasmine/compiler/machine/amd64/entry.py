@@ -8,8 +8,23 @@ from wasmine.compiler.machine import layout
 from wasmine.compiler.machine.amd64.linux import DATA, RED_ZONE
 from wasmine.compiler.machine.layout import Activation, Call, Context, Data, Record, Thread
 
+PUSH: Final = """\
+  push rbp
+  push rbx
+  push r12
+  push r13
+  push r14
+  push r15"""
+POP: Final = """\
+  pop r15
+  pop r14
+  pop r13
+  pop r12
+  pop rbx
+  pop rbp"""
+
 # Take the context in rcx for the thread block in rdx: afterwards "equal" says that it is ours. Clobbers rax only if
-# it was not. It is given back when the innermost `enter` ends.
+# it was not. It is given back when the innermost `run` ends.
 TAKE: Final = f"""\
   xor eax, eax
   lock cmpxchg [rcx+{Context.THREAD}], rdx
@@ -24,29 +39,52 @@ TAKE: Final = f"""\
   xor eax, eax
 1:"""
 
-# Of `enter` behind the registers that it pushes: the activation. Calls need rsp to be a multiple of 16.
-_SIZE: Final = (Activation.SIZE + 15 & -16) + 8
+TO_PYTHON: Final = f"""\
+  mov dword ptr [r15+{Thread.INSIDE}], 0
+  mov rdi, [r15+{Thread.STATE}]
+  test rdi, rdi
+  jz 1f
+  mov qword ptr [r15+{Thread.STATE}], 0
+  call [r14+{Data.RESTORE_THREAD}]
+1:"""
+"""From wasm code to Python, in the thread r15, with the data page in r14 and an aligned stack: the GIL is held then."""
+
+TO_WASM: Final = f"""\
+  cmp dword ptr [r12+{Context.RELEASE}], 0
+  je 1f
+  call [r14+{Data.SAVE_THREAD}]
+  mov [r15+{Thread.STATE}], rax
+1:
+  mov dword ptr [r15+{Thread.INSIDE}], 1"""
+"""Back to wasm code of the context r12. Whoever does it has to look at Thread.SIGNALS afterwards."""
+
+# Calls need rsp to be a multiple of 16; the address that we return to is behind the activation.
+_SIZE: Final = (Activation.SIZE + 7 & -16) + 8
 
 ENTRY: Final = f"""\
 # int enter(frame): call wasm code. The arguments lie in the frame, the record of the function in the call before it.
 # 0: it returned; results are in the frame or in the call. 1: it trapped, the call says how. The GIL is held at both ends.
 .globl enter
 enter:
-  push rbp
-  push rbx
-  push r12
-  push r13
-  push r14
-  push r15
-  sub rsp, {_SIZE}
+{PUSH}
+  sub rsp, 24
   mov r13, rdi
-  lea rbx, [rip+blob_start+{DATA}]
-  mov rdi, [rbx+{Data.THREAD_KEY}]
-  call [rbx+{Data.GET_SPECIFIC}]
+  lea r14, [rip+blob_start+{DATA}]
+  mov rdi, [r14+{Data.THREAD_KEY}]
+  call [r14+{Data.GET_SPECIFIC}]
   mov r15, rax
-  mov [rsp+{Activation.STACK}], rsp
-  lea rax, [rip+enter_trapped]
-  mov [rsp+{Activation.LANDING}], rax
+  stmxcsr [rsp]
+  ldmxcsr [r14+{Data.CONTROL}]
+  call run
+  ldmxcsr [rsp]
+  add rsp, 24
+{POP}
+  ret
+
+# The same for machine code: the frame in r13, the data page in r14, the thread block in r15, and the processor's control
+# register as wasm wants it. r14 and r15 are the same afterwards, and if it returned, rbp.
+run:
+  sub rsp, {_SIZE}
   mov [rsp+{Activation.FRAME}], r13
   mov [rsp+{Activation.THREAD}], r15
   mov rax, [r15+{Thread.ACTIVATION}]
@@ -55,28 +93,22 @@ enter:
   mov [rsp+{Activation.OWNED}], rax
   mov rax, [r15+{Thread.TOP}]
   mov [rsp+{Activation.TOP}], rax
-  mov rax, [r15+{Thread.STATE}]
-  mov [rsp+{Activation.STATE}], rax
-  stmxcsr [rsp+{Activation.CONTROL}]
-  mov rax, [r13+{Call.RECORD - Call.FRAME}]
-  mov rcx, [rax+{Record.CONTEXT}]
+  mov rbx, [r13+{Call.RECORD - Call.FRAME}]
+  mov rcx, [rbx+{Record.CONTEXT}]
   mov rdx, r15
   cmp [rcx+{Context.THREAD}], rdx
-  je enter_taken
+  je run_taken
 {TAKE}
-  jne enter_busy
-enter_taken:
+  jne run_busy
+run_taken:
   mov r12, rcx
-  call [rbx+{Data.SAVE_THREAD}]
-  mov [r15+{Thread.STATE}], rax
   mov [r15+{Thread.ACTIVATION}], rsp
-  ldmxcsr [rbx+{Data.CONTROL}]
-  mov dword ptr [r15+{Thread.INSIDE}], 1
+{TO_WASM}
   cmp qword ptr [r15+{Thread.SIGNALS}], 0
-  jne enter_requested
-enter_on:
+  jne run_requested
+run_on:
   mov r14, [r12+{Context.MEMORY}]
-  mov rax, [r13+{Call.RECORD - Call.FRAME}]
+  mov rax, rbx
   call [rax+{Record.CODE}]
 .globl enter_returned
 enter_returned:
@@ -84,54 +116,40 @@ enter_returned:
   mov [rcx+{Call.RESULT - Call.FRAME}], rdi
   movups [rcx+{Call.RESULT_VECTOR - Call.FRAME}], xmm1
   xor ebx, ebx
-  jmp enter_leave
-enter_requested:
-  sub rsp, {RED_ZONE}
-  call safepoint
-  jmp enter_on
-enter_busy:
-  mov qword ptr [r13+{Call.TRAP - Call.FRAME}], {layout.BUSY}
-  mov qword ptr [r13+{Call.TRAP_PC - Call.FRAME}], 0
-  mov [r13+{Call.TRAP_CONTEXT - Call.FRAME}], rcx
-  mov qword ptr [r13+{Call.STACK_COPIED - Call.FRAME}], 0
-  mov eax, 1
-  jmp enter_done
-enter_trapped:
-  mov ebx, 1
-enter_leave:
+run_leave:
   mov r15, [rsp+{Activation.THREAD}]
-  mov dword ptr [r15+{Thread.INSIDE}], 0
-  ldmxcsr [rsp+{Activation.CONTROL}]
+  lea r14, [rip+blob_start+{DATA}]
   mov rax, [rsp+{Activation.PREVIOUS}]
   mov [r15+{Thread.ACTIVATION}], rax
   # Give back what was taken since.
   mov rdx, [rsp+{Activation.OWNED}]
   mov rax, [r15+{Thread.OWNED}]
-enter_release:
+run_release:
   cmp rax, rdx
-  je enter_released
+  je run_released
   mov rcx, [rax+{Context.NEXT}]
   mov qword ptr [rax+{Context.THREAD}], 0
   mov rax, rcx
-  jmp enter_release
-enter_released:
+  jmp run_release
+run_released:
   mov [r15+{Thread.OWNED}], rdx
   mov rax, [rsp+{Activation.TOP}]
   mov [r15+{Thread.TOP}], rax
-  mov rdi, [r15+{Thread.STATE}]
-  mov rax, [rsp+{Activation.STATE}]
-  mov [r15+{Thread.STATE}], rax
-  lea rax, [rip+blob_start+{DATA}]
-  call [rax+{Data.RESTORE_THREAD}]
+{TO_PYTHON}
   mov eax, ebx
-enter_done:
   add rsp, {_SIZE}
-  pop r15
-  pop r14
-  pop r13
-  pop r12
-  pop rbx
-  pop rbp
+  ret
+run_requested:
+  sub rsp, {RED_ZONE}
+  call safepoint
+  jmp run_on
+run_busy:
+  mov qword ptr [r13+{Call.TRAP - Call.FRAME}], {layout.BUSY}
+  mov qword ptr [r13+{Call.TRAP_PC - Call.FRAME}], 0
+  mov [r13+{Call.TRAP_CONTEXT - Call.FRAME}], rcx
+  mov qword ptr [r13+{Call.STACK_COPIED - Call.FRAME}], 0
+  mov eax, 1
+  add rsp, {_SIZE}
   ret
 
 # Explicit traps: wasm code *calls* this with the trap's number in eax, so the return address is the place, and in rdx what
@@ -148,7 +166,7 @@ trap_here:
   mov [rdi+{Thread.TRAP}+{Call.TRAP_STACK - Call.TRAP}], rsp
   mov [rdi+{Thread.TRAP}+{Call.TRAP_CONTEXT - Call.TRAP}], r12
 # rdi: the thread. Note the trap where the frame of the call was, with a copy of the native stack for the wasm call stack,
-# then go on in `enter`.
+# then go on in `run`.
 leave_by_trap:
   cld
   mov rdx, rdi
@@ -168,6 +186,7 @@ leave_by_trap:
   mov [rdi], rcx
   add rdi, {Call.STACK_COPY - Call.STACK_COPIED}
   rep movsb
-  mov rsp, [rbx+{Activation.STACK}]
-  jmp [rbx+{Activation.LANDING}]
+  mov rsp, rbx
+  mov ebx, 1
+  jmp run_leave
 """

@@ -113,18 +113,21 @@ safepoint_back:
 safepoint_leave:
   mov rdi, r12
   mov qword ptr [rdi+{Thread.TRAP}], {layout.PYTHON_EXCEPTION}
-  # The place, as that of a call that returns behind it; none if it is not in wasm code.
-  mov rax, [rbp+{_RETURN}]
-  mov rcx, rax
-  sub rcx, [r15+{Data.CODE_START}]
-  inc rax
-  xor edx, edx
-  cmp rcx, [r15+{Data.CODE_SIZE}]
-  cmovae rax, rdx
-  mov [rdi+{Thread.TRAP}+{Call.TRAP_PC - Call.TRAP}], rax
-  mov [rdi+{Thread.TRAP}+{Call.TRAP_SIGNAL - Call.TRAP}], rdx
+  # The place, as that of a call that returns behind it. If it is not in wasm code: the blob calls us with the address that
+  # it is about to return to on top of its stack.
   lea rcx, [rbp+{_RETURN + 8 + RED_ZONE}]
+  mov rax, [rbp+{_RETURN}]
+  inc rax
+  mov rdx, rax
+  sub rdx, [r15+{Data.CODE_START}]
+  cmp rdx, [r15+{Data.CODE_SIZE}]
+  jb safepoint_placed
+  mov rax, [rcx]
+  add rcx, 8
+safepoint_placed:
+  mov [rdi+{Thread.TRAP}+{Call.TRAP_PC - Call.TRAP}], rax
   mov [rdi+{Thread.TRAP}+{Call.TRAP_STACK - Call.TRAP}], rcx
+  mov qword ptr [rdi+{Thread.TRAP}+{Call.TRAP_SIGNAL - Call.TRAP}], 0
   mov rcx, [rbp+{_PUSHED["r12"]}]
   mov [rdi+{Thread.TRAP}+{Call.TRAP_CONTEXT - Call.TRAP}], rcx
   jmp leave_by_trap

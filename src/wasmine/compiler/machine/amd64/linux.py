@@ -32,5 +32,5 @@ SYS_TGKILL: Final = 234
 RED_ZONE: Final = 128
 """Bytes below the stack pointer that signal handlers leave alone, and so does whoever interrupts code."""
 
-DATA: Final = 4096
+DATA: Final = 8192
 """Where the data page lies behind the start of the blob."""

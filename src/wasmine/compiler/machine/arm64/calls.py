@@ -86,9 +86,10 @@ def host_calls(to: Assembly) -> None:
     to.label("service_returned", public=True)
     _restore(to)
     to(RET)
-    # A host function: a stub has put its number into x12. Like any function it preserves what functions preserve.
-    to.label("host_function", public=True)
+    # A host function: its record is in x12. Like any function it preserves what functions preserve.
+    to.label("host_function_slow", public=True)
     _save(to)
+    to(move(13, 12), movz(12, layout.HOST_CALL))
     to.to("call_python", bl())
     to.label("host_returned", public=True)
     _restore(to)
@@ -114,7 +115,7 @@ def _call_python(to: Assembly) -> None:
     to(ldr(9, CONTEXT, Context.STACK_LIMIT), cmp_sp(9))
     to.to("call_overflow", b_if(LO))
     to(stp_pre(29, LINK, SP, -16), move_sp(29, SP), stp_pre(19, 23, SP, -16), sub_imm(SP, SP, _REPLY_SIZE))
-    to(add_imm(9, 29, 8), str_(9, SP, Reply.CALLER), move_w(19, 12))
+    to(add_imm(9, 29, 8), str_(9, SP, Reply.CALLER), move_w(19, 12), str_(13, SP, Reply.RECORD))
     # A nested call begins behind our operands.
     assert TOP_SLACK % 4096 == 0
     to(ldr(9, CONTEXT, Context.THREAD), add_imm(10, FRAME, TOP_SLACK >> 12, shifted=True), str_(10, 9, Thread.TOP))

@@ -62,8 +62,12 @@ if TYPE_CHECKING:
 
 # What C functions preserve: x19 to x30, d8 to d15.
 _SAVED: Final = 12 * 8 + 8 * 8
-# Below it: the activation.
-_SIZE: Final = Activation.SIZE + 15 & -16
+# Below it: the activation, and behind that what else has to be kept.
+_STACK: Final = Activation.SIZE
+_LANDING: Final = _STACK + 8
+_STATE: Final = _STACK + 16
+_CONTROL: Final = _STACK + 24
+_SIZE: Final = _STACK + 32 + 15 & -16
 
 
 def take(to: Assembly, busy: str) -> None:
@@ -106,17 +110,17 @@ def entry(to: Assembly) -> None:
     to(sub_imm(SP, SP, _SIZE), move(FRAME, 0))
     to.to("data", adr(19))
     to(ldr_w(0, 19, Data.THREAD_KEY), ldr(16, 19, Data.GET_SPECIFIC), blr(16), move(23, 0))
-    to(move_sp(9, SP), str_(9, SP, Activation.STACK))
+    to(move_sp(9, SP), str_(9, SP, _STACK))
     to.to("enter_trapped", adr(9))
-    to(str_(9, SP, Activation.LANDING), str_(FRAME, SP, Activation.FRAME), str_(23, SP, Activation.THREAD))
+    to(str_(9, SP, _LANDING), str_(FRAME, SP, Activation.FRAME), str_(23, SP, Activation.THREAD))
     for source, target in (
         (Thread.ACTIVATION, Activation.PREVIOUS),
         (Thread.OWNED, Activation.OWNED),
         (Thread.TOP, Activation.TOP),
-        (Thread.STATE, Activation.STATE),
+        (Thread.STATE, _STATE),
     ):
         to(ldr(9, 23, source), str_(9, SP, target))
-    to(mrs(9, FPCR), str_w(9, SP, Activation.CONTROL))
+    to(mrs(9, FPCR), str_w(9, SP, _CONTROL))
     to(ldur(RECORD, FRAME, Call.RECORD - Call.FRAME), ldr(13, RECORD, Record.CONTEXT), move(14, 23))
     to(ldr(9, 13, Context.THREAD), cmp(9, 14))
     to.to("enter_taken", b_if(EQ))
@@ -145,7 +149,7 @@ def entry(to: Assembly) -> None:
     to(movz(24, 1))
     to.label("enter_leave")
     to(ldr(23, SP, Activation.THREAD), str_w(ZERO, 23, Thread.INSIDE))
-    to(ldr_w(9, SP, Activation.CONTROL), msr(FPCR, 9))
+    to(ldr_w(9, SP, _CONTROL), msr(FPCR, 9))
     to(ldr(9, SP, Activation.PREVIOUS), str_(9, 23, Thread.ACTIVATION))
     # Give back what was taken since.
     to(ldr(10, SP, Activation.OWNED), ldr(9, 23, Thread.OWNED))
@@ -156,7 +160,7 @@ def entry(to: Assembly) -> None:
     to.to("enter_release", b())
     to.label("enter_released")
     to(str_(10, 23, Thread.OWNED), ldr(9, SP, Activation.TOP), str_(9, 23, Thread.TOP))
-    to(ldr(0, 23, Thread.STATE), ldr(9, SP, Activation.STATE), str_(9, 23, Thread.STATE))
+    to(ldr(0, 23, Thread.STATE), ldr(9, SP, _STATE), str_(9, 23, Thread.STATE))
     to.to("data", adr(9))
     to(ldr(16, 9, Data.RESTORE_THREAD), blr(16), move_w(0, 24))
     to.label("enter_done")
@@ -194,4 +198,4 @@ def traps(to: Assembly) -> None:
     to(ldr_post(9, 4, 8), str_post(9, 3, 8))
     to.to("leave_copy", b())
     to.label("leave_copied")
-    to(ldr(9, 1, Activation.STACK), move_sp(SP, 9), ldr(16, 1, Activation.LANDING), br(16))
+    to(ldr(9, 1, _STACK), move_sp(SP, 9), ldr(16, 1, _LANDING), br(16))

@@ -1,0 +1,299 @@
+"""The steps of programs that convert values: from Python objects to slots (`take_...`) and back (`box_...`).
+
+A step is jumped to, and jumps to the next one (`NEXT`). Registers: rbp the place in the program, behind the step's own
+address; rbx the place of the object's address, r12 that of the slot, both moved on by the step; r13 where to go if the
+step cannot do it; r14 the data page; r15 the thread block. The stack is aligned for calls, the GIL is held.
+
+At r13, eax is 0 if Python has to do it, for a value of an unusual type or a wrong one; or 1 if there is an exception.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from wasmine.compiler.machine.layout import Data
+
+NEXT: Final = """\
+  add rbp, 8
+  jmp [rbp-8]"""
+"""Go on with the next step, for a step without operands. rax and what belongs to the processor's state stay."""
+
+
+def skip(operands: int) -> str:
+    """The same for a step with some operands."""
+    return f"""\
+  add rbp, {8 * (operands + 1)}
+  jmp [rbp-8]"""
+
+
+# The address of an object's type into rax, the object in rdi.
+_TYPE: Final = f"""\
+  mov rax, [r14+{Data.TYPE}]
+  mov rax, [rdi+rax]"""
+
+# Minus one is also what errors give. With rax -1: go to `wrong` if there is one.
+_CHECK_ERROR: Final = f"""\
+  call [r14+{Data.ERROR_OCCURRED}]
+  test rax, rax"""
+
+
+def _take_integer(name: str, store: str, wrong: str) -> str:
+    """Numbers that are exactly int or bool: what else has `__index__` would run Python code here."""
+    return f"""
+.globl take_{name}
+take_{name}:
+  mov rdi, [rbx]
+{_TYPE}
+  cmp rax, [r14+{Data.INT}]
+  jne take_{name}_bool
+take_{name}_exact:
+  call [r14+{Data.INT_TO_SIGNED}]
+  cmp rax, -1
+  je take_{name}_minus_one
+take_{name}_number:
+{store}
+  mov [r12], rax
+  add rbx, 8
+  add r12, 8
+{NEXT}
+take_{name}_bool:
+  cmp rax, [r14+{Data.BOOL}]
+  je take_{name}_exact
+  jmp unfit
+take_{name}_minus_one:
+{_CHECK_ERROR}
+  mov rax, -1
+  jz take_{name}_number
+{wrong}
+"""
+
+
+def _take_float(name: str, store: str) -> str:
+    """Numbers that are exactly float or int."""
+    return f"""
+.globl take_{name}
+take_{name}:
+  mov rdi, [rbx]
+{_TYPE}
+  cmp rax, [r14+{Data.FLOAT}]
+  jne take_{name}_int
+take_{name}_exact:
+  call [r14+{Data.FLOAT_TO_DOUBLE}]
+  movq rax, xmm0
+  movabs rcx, 0xBFF0000000000000
+  cmp rax, rcx
+  je take_{name}_minus_one
+take_{name}_number:
+{store}
+  add rbx, 8
+  add r12, 8
+{NEXT}
+take_{name}_int:
+  cmp rax, [r14+{Data.INT}]
+  je take_{name}_exact
+  jmp unfit
+take_{name}_minus_one:
+{_CHECK_ERROR}
+  jnz unfit_clear
+  movabs rax, 0xBFF0000000000000
+  movq xmm0, rax
+  jmp take_{name}_number
+"""
+
+
+def _box(name: str, convert: str, size: int = 8) -> str:
+    return f"""
+.globl box_{name}
+box_{name}:
+{convert}
+  test rax, rax
+  jz failed
+  mov [rbx], rax
+  add rbx, 8
+  add r12, {size}
+{NEXT}
+"""
+
+
+_I32_RANGE: Final = """\
+  movsxd rcx, eax
+  cmp rcx, rax
+  je 1f
+  mov ecx, eax
+  cmp rcx, rax
+  jne unfit
+1:"""
+
+# Too large for a signed number.
+_UNSIGNED: Final = f"""\
+  call [r14+{Data.ERROR_CLEAR}]
+  mov rdi, [rbx]
+  call [r14+{Data.INT_TO_UNSIGNED}]
+  cmp rax, -1
+  jne take_i64_number
+{_CHECK_ERROR}
+  mov rax, -1
+  jz take_i64_number
+  jmp unfit_clear"""
+
+# NaNs keep their payloads, which conversions between the formats do not see to: Python does it.
+_STORE_F32: Final = """\
+  ucomisd xmm0, xmm0
+  jp unfit
+  cvtsd2ss xmm0, xmm0
+  movss [r12], xmm0"""
+
+_BOX_F32: Final = f"""\
+  movss xmm0, [r12]
+  ucomiss xmm0, xmm0
+  jp 1f
+  cvtss2sd xmm0, xmm0
+2:
+  call [r14+{Data.FLOAT_FROM_DOUBLE}]
+  jmp 3f
+1:
+  # A NaN, quiet or not: sign, exponent of ones, payload.
+  mov eax, [r12]
+  mov ecx, eax
+  shr ecx, 31
+  shl rcx, 63
+  and eax, 0x7FFFFF
+  shl rax, 29
+  or rax, rcx
+  movabs rcx, 0x7FF0000000000000
+  or rax, rcx
+  movq xmm0, rax
+  jmp 2b
+3:"""
+
+_BOX_REFERENCE: Final = f"""\
+  mov rdi, [r12]
+  test rdi, rdi
+  jz 2f
+  call [r14+{Data.INT_FROM_UNSIGNED}]
+  test rax, rax
+  jz failed
+  sub rsp, 16
+  mov [rsp], rax
+  mov rdi, [rbp]
+  mov rsi, rax
+  cmp qword ptr [rbp+8], 0
+  jne 1f
+  call [r14+{Data.DICT_GET}]
+  mov [rsp+8], rax
+  mov rdi, rax
+  call [r14+{Data.INCREF}]
+  jmp 3f
+1:
+  mov rdi, [rbp+8]
+  xor edx, edx
+  xor eax, eax
+  call [r14+{Data.CALL_OBJECTS}]
+  mov [rsp+8], rax
+3:
+  mov rdi, [rsp]
+  call [r14+{Data.DECREF}]
+  mov rax, [rsp+8]
+  add rsp, 16
+  jmp 4f
+2:
+  mov rdi, [r14+{Data.NONE}]
+  call [r14+{Data.INCREF}]
+  mov rax, [r14+{Data.NONE}]
+4:
+  add rbp, 16"""
+
+_TAKE_VECTOR: Final = f"""
+# A v128 is exactly bytes of 16.
+.globl take_v128
+take_v128:
+  mov rdi, [rbx]
+{_TYPE}
+  cmp rax, [r14+{Data.BYTES}]
+  jne unfit
+  call [r14+{Data.BYTES_SIZE}]
+  cmp rax, 16
+  jne unfit
+  mov rdi, [rbx]
+  call [r14+{Data.BYTES_START}]
+  movups xmm0, [rax]
+  movups [r12], xmm0
+  add rbx, 8
+  add r12, 16
+{NEXT}
+"""
+
+_TAKE_REFERENCE: Final = f"""
+# Operands: a dictionary from ids to numbers, and the function that gives an object a number, or -1 if Python has to do it.
+.globl take_reference
+take_reference:
+  mov rdi, [rbx]
+  xor eax, eax
+  cmp rdi, [r14+{Data.NONE}]
+  je take_reference_store
+  call [r14+{Data.INT_FROM_UNSIGNED}]
+  test rax, rax
+  jz failed
+  sub rsp, 16
+  mov [rsp], rax
+  mov rsi, rax
+  mov rdi, [rbp]
+  call [r14+{Data.DICT_GET}]
+  mov [rsp+8], rax
+  mov rdi, [rsp]
+  call [r14+{Data.DECREF}]
+  mov rdi, [rsp+8]
+  add rsp, 16
+  test rdi, rdi
+  jz take_reference_new
+  call [r14+{Data.INT_TO_SIGNED}]
+take_reference_store:
+  mov [r12], rax
+  add rbx, 8
+  add r12, 8
+{skip(2)}
+take_reference_new:
+  mov rdi, [rbp+8]
+  mov rsi, [rbx]
+  xor edx, edx
+  xor eax, eax
+  call [r14+{Data.CALL_OBJECTS}]
+  test rax, rax
+  jz failed
+  sub rsp, 16
+  mov [rsp], rax
+  mov rdi, rax
+  call [r14+{Data.INT_TO_SIGNED}]
+  mov rdi, [rsp]
+  mov [rsp], rax
+  call [r14+{Data.DECREF}]
+  mov rax, [rsp]
+  add rsp, 16
+  cmp rax, -1
+  jne take_reference_store
+  jmp unfit
+"""
+
+STEPS: Final = f"""\
+unfit_clear:
+  call [r14+{Data.ERROR_CLEAR}]
+unfit:
+  xor eax, eax
+  jmp r13
+failed:
+  mov eax, 1
+  jmp r13
+{_take_integer("i32", _I32_RANGE, "  jmp unfit_clear")}
+{_take_integer("i64", "", _UNSIGNED)}
+{_take_float("f64", "  movsd [r12], xmm0")}
+{_take_float("f32", _STORE_F32)}
+{_TAKE_VECTOR}
+{_TAKE_REFERENCE}
+{_box("i32", f"  movsxd rdi, dword ptr [r12]{chr(10)}  call [r14+{Data.INT_FROM_SIGNED}]")}
+{_box("i64", f"  mov rdi, [r12]{chr(10)}  call [r14+{Data.INT_FROM_SIGNED}]")}
+{_box("f64", f"  movsd xmm0, [r12]{chr(10)}  call [r14+{Data.FLOAT_FROM_DOUBLE}]")}
+{_box("f32", _BOX_F32)}
+{_box("v128", f"  mov rdi, r12{chr(10)}  mov esi, 16{chr(10)}  call [r14+{Data.BYTES_NEW}]", 16)}
+# Operands: a dictionary from numbers to objects; or if it is not 0, the function that finds the object of a number.
+{_box("reference", _BOX_REFERENCE)}
+"""
