@@ -111,6 +111,9 @@ class HostCallable:
 
 def fit(function: Callable[..., Any], expected: FuncType, name: str) -> HostCallable:
     """The callable as a host function of type `expected`. LinkError if its parameters or annotations do not fit."""
+    known: FuncType | None = getattr(function, "__wasm_type__", None)
+    if known is not None and known.params == expected.params and known.results == expected.results:
+        return HostCallable(function, expected, name, wants_caller=True)
     parameters, returns, wants_caller, optional = _declared(function, name)
     if parameters is not None:
         if len(expected.params) < len(parameters) <= len(expected.params) + optional:

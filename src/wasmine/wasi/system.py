@@ -113,7 +113,7 @@ class WASI:
     def _host_function(self, module: str, function: WasiFunction) -> Callable[..., Any]:
         """A function of the table as a callable for the runtime, with the types that an import must have."""
         body = function.body
-        masks = [_MASKS[type] for type in function.types]
+        masks, declared = _shape(function)
         system = self
 
         def call(caller: Caller, *arguments: int) -> int:
@@ -126,8 +126,11 @@ class WASI:
                 return from_os_error(error).value
             return 0
 
-        wrapped = call if self.tracer is None else self.tracer.traced(module, function, call)
-        return _typed(wrapped, function)
+        wrapped: Callable[..., Any] = call if self.tracer is None else self.tracer.traced(module, function, call)
+        # Declare the type, so that linking can check an import's against it.
+        wrapped.__name__ = wrapped.__qualname__ = function.name
+        wrapped.__wasm_type__ = declared  # type: ignore[attr-defined]
+        return wrapped
 
     def close(self) -> None:
         """Close what the guest has open."""
@@ -148,11 +151,17 @@ def _memory_of(caller: Caller) -> GuestMemory:
         return GuestMemory(memoryview(b""))
 
 
-def _typed(call: Callable[..., Any], function: WasiFunction) -> Callable[..., Any]:
-    """Declare the type, so that linking can check an import's against it."""
-    call.__name__ = call.__qualname__ = function.name
-    call.__wasm_type__ = FuncType(function.types, (I32,) if function.returns_errno else ())  # type: ignore[attr-defined]
-    return call
+_shapes: dict[int, tuple[list[int], FuncType]] = {}  # by id: the table of functions is there for ever
+
+
+def _shape(function: WasiFunction) -> tuple[list[int], FuncType]:
+    """What makes arguments unsigned, and the type."""
+    found = _shapes.get(id(function))
+    if found is None:
+        types = function.types
+        result = (I32,) if function.returns_errno else ()
+        found = _shapes[id(function)] = [_MASKS[type] for type in types], FuncType(types, result)
+    return found
 
 
 def _argument(argument: str) -> bytes:
