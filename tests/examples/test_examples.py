@@ -33,6 +33,9 @@ PRINTS = {
         "removed: ['notes.txt']\n"
         "on the disk: notes.txt\n"
     ),
+    ("snapshot.py", "10", "100", "1000", "1000"): (
+        "4 primes below 10\n25 primes below 100\n168 primes below 1000\n168 primes below 1000\n"
+    ),
     ("linking.py",): "by name: 2 4\nby instance: 2\n",
     ("errors.py",): (
         "Trap MEMORY_OUT_OF_BOUNDS, in inner < load\n"

@@ -13,6 +13,9 @@ ALIGNMENT: Final = 64
 _CHUNK: Final = 256 << 10
 """Contexts are cut from pieces of so many bytes; a larger one has pages of its own."""
 
+_LARGE: Final = 4
+"""How many of a large size are kept for the next instance."""
+
 
 class Contexts(Registry[Any]):
     """All VM contexts of the process, by address: the `NativeCode` of each."""
@@ -54,10 +57,11 @@ class Contexts(Registry[Any]):
         for fields, field in self._fields.pop(address, ()):
             fields.pop(field, None)
         size = self._sizes.pop(address)
-        if size > _CHUNK:
+        free = self._free.setdefault(size, [])
+        if size > _CHUNK and len(free) >= _LARGE:
             libc.unmap(address, size)
         else:
-            self._free.setdefault(size, []).append(address)
+            free.append(address)
 
 
 contexts: Final = Contexts()

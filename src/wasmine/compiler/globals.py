@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from wasmine.compiler.domain import Domain
 from wasmine.format.types import is_function_type
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from wasmine.compiler.instance import NativeCode
     from wasmine.compiler.references import References
     from wasmine.format.types import GlobalType
+
+
+_Cell: Final = ctypes.c_ubyte * 16
 
 
 class NativeGlobal(Global):
@@ -39,18 +42,18 @@ class NativeGlobal(Global):
             self.domain = Domain()
             self.domain.globals.append(weakref.ref(self))
 
-    def place(self, image: bytearray, offset: int, code: NativeCode) -> None:
-        """Live at an offset in the VM context of an instance, of which `image` is to be the contents."""
-        self._write(memoryview(image)[offset:], self._initial)
-        self._initial = None
+    def place(self, offset: int, code: NativeCode) -> None:
+        """Live at an offset in the VM context of an instance."""
         self._address = code.address + offset
         self._keep = code.lease
+        self._write(self._cell, self._initial)
+        self._initial = None
 
     @property
     def address(self) -> int:
         """The address of its cell."""
         if not self._address:
-            cell = (ctypes.c_ubyte * 16)()
+            cell = _Cell()
             self._write(memoryview(cell).cast("B"), self._initial)
             self._initial = None
             self._address, self._keep = ctypes.addressof(cell), cell
@@ -59,7 +62,7 @@ class NativeGlobal(Global):
     @property
     def _cell(self) -> memoryview:
         if self._view is None:
-            self._view = memoryview((ctypes.c_ubyte * 16).from_address(self.address)).cast("B")
+            self._view = memoryview(_Cell.from_address(self.address)).cast("B")
         return self._view
 
     def _write(self, view: memoryview, value: Any) -> None:

@@ -72,31 +72,23 @@ class NativeCode:
     def complete(self) -> None:
         """The instance is complete: point the context at what it consists of."""
         module, instance, address = self.module, self.instance, self.address
-        image = bytearray(module.initial)
-        words = memoryview(image).cast("Q")
+        ctypes.memmove(address, module.initial_address, module.layout.size)
+        words = memoryview(module.context_type.from_address(address)).cast("B").cast("Q")
         words[Context.CALL_HOST // 8] = self.engine.services.callable_address
         words[Context.CALLER // 8] = id(self.caller)
         words[Context.RELEASE // 8] = 1
         if module.records:
             at = (module.layout.first_record + Record.CONTEXT) // 8
             words[at :: Record.SIZE // 8] = array("Q", (address,)) * module.records
-        self._define(image, words)
-        imports = bool(instance.module.syntax.imports)
-        if imports:
+        self._define(words)
+        if instance.module.syntax.imports:
             self._import(words)
-        ctypes.memmove(address, bytes(image), len(image))
         self.refresh()
         if module.layout.fuel is not None:
             instance.meter.place(address + module.layout.fuel, self.lease)  # type: ignore[union-attr]
-        if imports:  # now that there is something to keep up to date
-            memories, tables = instance.memories[: module.first_memory], instance.tables[: module.first_table]
-            for offset, memory in zip(module.layout.memories, memories, strict=False):
-                memory.attach(address, address + offset)  # type: ignore[attr-defined]
-            for offset, table in zip(module.layout.tables, tables, strict=False):
-                table.attach(address, address + offset)  # type: ignore[attr-defined]
 
-    def _define(self, image: bytearray, words: memoryview) -> None:
-        """What the instance has of its own, in the image of the context."""
+    def _define(self, words: memoryview) -> None:
+        """What the instance has of its own, in the context."""
         module, instance = self.module, self.instance
         for offset, memory in zip(module.own_memories, instance.memories[module.first_memory :], strict=True):
             self._point(words, offset, memory)
@@ -106,7 +98,7 @@ class NativeCode:
                 self._adopt(table)
         if module.own_globals:
             for offset, variable in zip(module.own_globals, instance.globals[module.first_global :], strict=True):
-                variable.place(image, offset, self)  # type: ignore[attr-defined]
+                variable.place(offset, self)  # type: ignore[attr-defined]
                 self._adopt(variable)
 
     def _point(self, words: memoryview, offset: int, own: Any) -> None:
@@ -130,6 +122,10 @@ class NativeCode:
                 self._note_importer(function.instance.code)
         for offset, variable in zip(module.layout.globals, instance.globals[: module.first_global], strict=False):
             words[offset // 8] = variable.address  # type: ignore[attr-defined]
+        for offset, memory in zip(module.layout.memories, instance.memories[: module.first_memory], strict=False):
+            memory.attach(self.address, self.address + offset)  # type: ignore[attr-defined]
+        for offset, table in zip(module.layout.tables, instance.tables[: module.first_table], strict=False):
+            table.attach(self.address, self.address + offset)  # type: ignore[attr-defined]
         shared: list[Any] = [*instance.tables[: module.first_table], *instance.globals[: module.first_global]]
         for member in shared:
             if member.domain is not None:

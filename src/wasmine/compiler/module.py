@@ -154,6 +154,9 @@ class ModuleCode:
         self._make_table(len(module.syntax.code))
         self._describe(module.context)
         self.initial = self._initial_context()
+        self.context_type = ctypes.c_ubyte * self.layout.size
+        self._initial_view = self.context_type.from_buffer(self.initial)
+        self.initial_address = ctypes.addressof(self._initial_view)
 
     def _describe(self, context: ValidContext) -> None:
         """What every instantiation needs to know."""
