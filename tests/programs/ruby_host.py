@@ -22,9 +22,14 @@ def _refusing(name: str) -> Callable[..., Any]:
 
 
 class Ruby:
-    """An initialized interpreter. Its imports beside WASI are for JavaScript; three of them are needed without it too."""
+    """An initialized interpreter, or what a snapshot of one was.
 
-    def __init__(self, runtime: wasmine.Runtime, module: wasmine.Module, system: WASI) -> None:
+    Its imports beside WASI are for JavaScript; three of them are needed without it too.
+    """
+
+    def __init__(self, runtime: wasmine.Runtime, source: wasmine.Module | wasmine.Snapshot, system: WASI) -> None:
+        started = isinstance(source, wasmine.Snapshot)
+        module: wasmine.Module = source.module if isinstance(source, wasmine.Snapshot) else source
         imports: dict[str, dict[str, Any]] = {}
         for entry in module.imports:
             if entry.module != PREVIEW_1:
@@ -33,7 +38,10 @@ class Ruby:
         imports["canonical_abi"]["resource_new_rb-abi-value"] = self._new_handle
         imports["canonical_abi"]["resource_get_rb-abi-value"] = self._values.__getitem__
         imports["rb-js-abi-host"]["rb_wasm_throw_prohibit_rewind_exception"] = lambda message, length: None
-        self._exports = runtime.instantiate(module, {**system.imports(), **imports}).exports
+        self.instance = runtime.instantiate(source, {**system.imports(), **imports})
+        self._exports = self.instance.exports
+        if started:
+            return
         self._exports._initialize()
         words = [self._string(word) for word in ("ruby", "--disable-gems", "-e", "")]
         self._exports[INIT](self._put(b"".join(struct.pack("<II", *word) for word in words), 4), len(words))

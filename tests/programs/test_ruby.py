@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from ruby_host import Ruby
 
@@ -46,3 +47,17 @@ def test_programs_run(load_program: LoadProgram, runtime: wasmine.Runtime) -> No
         assert ruby.evaluate("raise 'no'") != 0
     assert out.decode() == PRINTS
     assert error.decode() == ""
+
+
+def test_a_started_interpreter_is_copied(load_program: LoadProgram, runtime: wasmine.Runtime, tmp_path: Path) -> None:
+    module = load_program("ruby")
+    with WASI(["ruby"]) as system:
+        first = Ruby(runtime, module, system)
+        assert first.evaluate("$numbers = (1..10).to_a; class Array; def total = sum; end") == 0
+        first.instance.snapshot().save(tmp_path / "ruby")
+    for _ in range(2):
+        out = bytearray()
+        with WASI(["ruby"], stdout=out) as system:
+            copy = Ruby(runtime, wasmine.Snapshot.load(tmp_path / "ruby", module), system)
+            assert copy.evaluate("puts $numbers.total; $numbers << 1; $stdout.flush") == 0
+        assert out == b"55\n"

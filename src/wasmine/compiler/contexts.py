@@ -13,7 +13,7 @@ ALIGNMENT: Final = 64
 _CHUNK: Final = 256 << 10
 """Contexts are cut from pieces of so many bytes; a larger one has pages of its own."""
 
-_LARGE: Final = 4
+_LARGE: Final = 16
 """How many of a large size are kept for the next instance."""
 
 

@@ -247,6 +247,7 @@ class Constants:
 
         syntax = context.syntax
         one = ConstantCompiler(context).compile
+        self._context, self._one = context, one
 
         first_table, first_global = context.imported_tables, context.imported_globals
         self.tables: list[Evaluator | None] = [
@@ -271,13 +272,18 @@ class Constants:
                 functions = None if any(isinstance(item, Expression) for item in segment.items) else segment.items
                 plain = Functions(cast("Sequence[int]", functions)) if functions is not None else None
                 self.active_elements.append((mode.index, at, plain, evaluate))
-        self.active_data: list[tuple[int, Evaluator, bytes]] = []
-        self.passive_data: list[bytes] = []
-        for data in syntax.data:
+        self.passive_data = [b"" if isinstance(data.mode, Active) else data.data for data in syntax.data]
+
+    @cached_property
+    def active_data(self) -> list[tuple[int, Evaluator, bytes]]:
+        """Active data segments: the memory, the offset, the bytes. An instance of a snapshot does not need them."""
+        context = self._context
+        found = []
+        for data in context.syntax.data:
             if isinstance(data.mode, Active):
-                at = one(data.mode.offset, context.memories[data.mode.index].address)
-                self.active_data.append((data.mode.index, at, data.data))
-            self.passive_data.append(b"" if isinstance(data.mode, Active) else data.data)
+                at = self._one(data.mode.offset, context.memories[data.mode.index].address)
+                found.append((data.mode.index, at, data.data))
+        return found
 
 
 def _items(

@@ -51,6 +51,9 @@ class Snapshot:
         self.globals = globals
         self.dropped_elements = dropped_elements
         self.dropped_data = dropped_data
+        self._data = [
+            b"" if dropped else segment.data for dropped, segment in zip(dropped_data, module.syntax.data, strict=True)
+        ]
         self.limits: Limits | None = None
         self._runtime: Runtime | None = None
         self._imported: Imported | None = None
@@ -148,13 +151,10 @@ class Snapshot:
             else:
                 own.put(0, [thaw(value) for value in contents])
         instance.elements = [
-            [] if dropped else evaluate(instance)
-            for dropped, evaluate in zip(self.dropped_elements, constants.elements, strict=True)
+            [] if dropped else constants.elements[index](instance)
+            for index, dropped in enumerate(self.dropped_elements)
         ]
-        instance.data = [
-            b"" if dropped else segment.data
-            for dropped, segment in zip(self.dropped_data, self.module.syntax.data, strict=True)
-        ]
+        instance.data = self._data.copy()
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the snapshot to a file, whole or not at all. SnapshotError if it has what cannot be written, OSError."""
