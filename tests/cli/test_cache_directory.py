@@ -28,14 +28,20 @@ def test_a_run_fills_a_cache_that_it_makes(engine: str, tmp_path: Path, capfd: p
     assert files(directory)
 
 
-def test_the_environment_names_a_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_names_a_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("WASMINE_CACHE_DIR", str(tmp_path / "one"))
     assert cli("run", HELLO) == 0
     assert files(tmp_path / "one")
     assert cli("run", "--cache-dir", tmp_path / "two", HELLO) == 0
     assert files(tmp_path / "two")
+    assert cli("doctor") == 0
+    assert f"cache:              {tmp_path / 'one'}\n" in capfd.readouterr().out
     monkeypatch.setenv("WASMINE_CACHE_DIR", "")
     assert cli("run", HELLO) == 0
+    assert cli("doctor") == 0
+    assert "none for wasmine run: WASMINE_CACHE_DIR is not set" in capfd.readouterr().out
 
 
 def test_a_program_that_traps_or_exits_fills_the_cache_too(engine: str, tmp_path: Path) -> None:

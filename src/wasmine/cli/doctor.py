@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
 
 from wasmine.cli.options import Arguments, Command
+from wasmine.cli.source import CACHE_VARIABLE
 from wasmine.version import __version__
 
 
@@ -24,6 +26,7 @@ def execute(arguments: Arguments) -> int:
         "auto": f"takes the {chosen} engine",
         "compiler": compiler,
         "memory bounds": bounds,
+        "cache": os.environ.get(CACHE_VARIABLE) or f"none for wasmine run: {CACHE_VARIABLE} is not set",
         "host directories": "can be mounted" if supported() else "cannot be mounted safely on this operating system",
     }
     width = max(map(len, facts)) + 2

@@ -9,6 +9,7 @@ was damaged, cut off or left behind by another version is detected by a checksum
 
 from __future__ import annotations
 
+import functools
 import marshal
 import os
 import sys
@@ -123,6 +124,7 @@ class Cache:
         return f"Cache({self.directory!r})"
 
 
+@functools.cache
 def _home() -> str:
     """The name of the directory for what this version of Wasmine makes on this version of Python."""
     stamp = digest(sys.version.encode(), *(repr(each).encode() for each in sorted(_sources())))
