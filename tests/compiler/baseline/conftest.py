@@ -48,18 +48,21 @@ def _exact(value: Any) -> Any:
     return value
 
 
-@pytest.fixture(params=["guard", "checked", "no spare registers", "nothing pending"])
+@pytest.fixture(params=["guard", "checked", "no spare registers", "nothing pending", "long jumps"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Each way of compiling: with guard pages, with checks, and what there is for functions that press for registers."""
+    """Each way of compiling: with guard pages, with checks, and what there is for functions that press for registers, or are
+    so large that short jumps do not reach.
+    """
     name: str = request.param
     caution = {"no spare registers": 1, "nothing pending": 2}.get(name, 0)
-    if caution:
+    if caution or name == "long jumps":
         compile = baseline.Compiler.compile
 
-        def cautious(self: baseline.Compiler, *arguments: Any, **options: Any) -> Any:
-            return compile(self, *arguments[:-1], max(caution, arguments[-1]), **options)
+        def otherwise(self: baseline.Compiler, *arguments: Any, far: bool) -> Any:
+            least = max(caution, arguments[-1])
+            return compile(self, *arguments[:-1], least, far=far or name == "long jumps")
 
-        monkeypatch.setattr(baseline.Compiler, "compile", cautious)
+        monkeypatch.setattr(baseline.Compiler, "compile", otherwise)
     return name
 
 
