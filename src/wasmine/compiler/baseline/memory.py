@@ -80,6 +80,8 @@ class Accesses:
 
     def check_alignment(self, entry: Entry, offset: int, size: int) -> None:
         """Trap if the address of an atomic access of `size` bytes, which is in a register, is not aligned."""
+        if size == 1:
+            return
         state = self._state
         if offset % size:
             near = (PENDING, "I", self._add_constant, entry[2], 0, offset % size, False, False, 0)
