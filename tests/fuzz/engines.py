@@ -249,8 +249,10 @@ def keep(directory: Path, difference: Difference, again: str) -> None:
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    names = [name for name in ENGINES if name != "auto"]
-    if "compiler" in names:
+    engines = [name for name in ENGINES if name != "auto"]
+    names = [*engines, *(f"{name}-{way}" for name in engines for way in ("cached", "cloned"))]
+    if "compiler" in engines:
+        engines.append("compiler-checked")
         names += ["compiler-checked", "compiler-cautious", "compiler-plain"]
     parser = argparse.ArgumentParser(description="Run random modules in several engines and compare.")
     parser.add_argument("files", type=Path, nargs="*", help="compare these modules instead of random ones")
@@ -258,7 +260,9 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser.add_argument("--seed", type=int, default=0, help="number of the first case (default: 0)")
     parser.add_argument("--profile", help=f"profiles, with commas (default: all, {','.join(PROFILES)})")
     parser.add_argument("--like", default="files/0", help="the case whose arguments the files get, such as mvp/274")
-    parser.add_argument("--engines", default=",".join(names), help=f"engines, with commas (default: {','.join(names)})")
+    parser.add_argument(
+        "--engines", default=",".join(engines), help=f"of {','.join(names)} (default: {','.join(engines)})"
+    )
     parser.add_argument("--oracle", choices=["wasmtime"], help="compare with this one too")
     parser.add_argument("--fuel", type=int, help="give every instance so much, and compare what is left of it")
     parser.add_argument("--minutes", type=float, default=60, help="begin nothing new after this time (default: 60)")

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final, cast
 from zlib import crc32
 
 from session import Argument, Call, Outcome, Session
 
 import wasmine
-from wasmine.errors import LinkError, OutOfFuel, Trap, UnsupportedFeature, WasmException
+from wasmine.errors import LinkError, OutOfFuel, SnapshotError, Trap, UnsupportedFeature, WasmException
 from wasmine.format.types import F32, F64, I32, FuncType, Heap, NumberType, RefType, func_type
 from wasmine.interpreter.bits import f32_from_bits, f32_to_bits, f64_from_bits, f64_to_bits
 from wasmine.runtime.reference import I31
@@ -126,7 +127,8 @@ class WasmineSubject:
     """An engine of Wasmine, by name.
 
     `compiler-checked` is the compiler with compared instead of guarded bounds, `compiler-cautious` without registers to
-    spare, `compiler-plain` without fused instructions.
+    spare, `compiler-plain` without fused instructions. With `-cached` the code is that of a cache, with `-cloned` every call is
+    one of a clone, where there is one instance.
 
     With `fuel`, every instance has so much, and what is left of it belongs to the state.
     """
@@ -136,21 +138,31 @@ class WasmineSubject:
         self.fuel = fuel
 
     def load(self, modules: Sequence[bytes | str]) -> WasmineModules:
-        return WasmineModules(self.name, [wasmine.Module(source) for source in modules], self.fuel)
+        return WasmineModules(self.name, modules, self.fuel)
 
 
 class WasmineModules:
     """Modules to run with an engine."""
 
-    def __init__(self, engine: str, modules: list[wasmine.Module], fuel: int | None) -> None:
+    def __init__(self, engine: str, sources: Sequence[bytes | str], fuel: int | None) -> None:
         self.engine = engine
         self.limits = wasmine.Limits(fuel=fuel)
-        self.modules = modules
+        self.sources = sources
+        self.modules = [wasmine.Module(source) for source in sources]
 
     def run(self, session: Session) -> list[Outcome]:
         engine, _, way = self.engine.partition("-")
-        chosen: Any = (engine, "checked" if way == "checked" else "auto")  # from the command line
-        with _cautious(way), wasmine.Runtime(chosen[0], bounds=chosen[1], limits=self.limits) as runtime:
+        if way != "cached":
+            with _cautious(way):
+                return self._run(session, engine, way)
+        with TemporaryDirectory() as cache:
+            self._run(session, engine, way, cache)
+            self.modules = [wasmine.Module(source) for source in self.sources]  # which know of no code yet
+            return self._run(session, engine, way, cache)
+
+    def _run(self, session: Session, engine: Any, way: str, cache: str | None = None) -> list[Outcome]:
+        bounds: Any = "checked" if way == "checked" else "auto"
+        with wasmine.Runtime(engine, bounds=bounds, limits=self.limits, cache=cache) as runtime:
             instances: list[wasmine.Instance] = []
             try:
                 host = _host(runtime, instances)
@@ -164,7 +176,11 @@ class WasmineModules:
 
             outcomes = [_outcome(instantiate, instances)]
             if outcomes[0].ending == "returned":
-                outcomes += [_outcome(partial(_call, instances, call), instances) for call in session]
+                for call in session:
+                    if way == "cloned" and len(instances) == 1:
+                        with suppress(SnapshotError):  # a shared memory cannot be cloned
+                            instances[:] = [instances[0].clone()]
+                    outcomes.append(_outcome(partial(_call, instances, call), instances))
             return outcomes
 
 
