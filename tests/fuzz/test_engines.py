@@ -56,9 +56,9 @@ def test_the_engines_use_the_same_fuel() -> None:
 def test_no_way_of_running_makes_a_difference(compiler: str) -> None:
     ways = ",".join(f"compiler-{way}" for way in ("checked", "cautious", "plain", "cached", "cloned"))
     engines = f"--engines=interpreter,interpreter-cached,interpreter-cloned,{ways}"
-    found = reports(engines, "--profile=composed,legacy,linked-native", "--count=3", "--seed=20")
+    found = reports(engines, "--profile=composed,legacy", "--count=2", "--seed=20")
     assert [str(difference) for report in found.values() for difference in report.differences] == []
-    assert all(report.endings["returned"] > 5 for report in found.values())
+    assert all(report.endings["returned"] > 3 for report in found.values())
     assert all(not report.dropped for report in found.values())
 
 
