@@ -64,17 +64,21 @@ def guard_pages() -> str:
 
 
 class CompilerEngine(Engine):
-    """Machine code from templates. `bounds` says how accesses to memory are checked: "guard" or "checked"."""
+    """Machine code from templates. `bounds` says how accesses to memory are checked: "guard" or "checked".
+
+    `release`: the GIL is released for every call, not only for those that last.
+    """
 
     name: ClassVar[str] = "compiler"
     native_calls: ClassVar[bool] = True  # whether calls between Python and wasm are machine code's where there is any
 
-    def __init__(self, bounds: str = "auto") -> None:
+    def __init__(self, bounds: str = "auto", *, release: bool = False) -> None:
         problem = unavailable()
         if problem:
             raise UnsupportedFeature("compiler", problem)
         self.bounds = ("checked" if guard_pages() else "guard") if bounds == "auto" else bounds
         self._keys = (f"compiler {self.bounds}", f"compiler {self.bounds}, metered")  # not metered, metered
+        self.release = release
         self.glue: Glue = glue.load()
         self.calls_natively = self.native_calls and "call" in self.glue.symbols
         self.references = References(self)

@@ -76,7 +76,7 @@ class NativeCode:
         words = memoryview(module.context_type.from_address(address)).cast("B").cast("Q")
         words[Context.CALL_HOST // 8] = self.engine.services.callable_address
         words[Context.CALLER // 8] = id(self.caller)
-        words[Context.RELEASE // 8] = 1
+        words[Context.RELEASE // 8] = self.engine.release
         if module.records:
             at = (module.layout.first_record + Record.CONTEXT) // 8
             words[at :: Record.SIZE // 8] = array("Q", (address,)) * module.records

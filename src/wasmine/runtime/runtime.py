@@ -38,6 +38,8 @@ EngineName: TypeAlias = Literal["auto", "compiler", "interpreter"]
 ENGINES: tuple[str, ...] = ("auto", "compiler", "interpreter")
 Bounds: TypeAlias = Literal["auto", "guard", "checked"]
 BOUNDS: tuple[str, ...] = ("auto", "guard", "checked")
+Gil: TypeAlias = Literal["lazy", "release"]
+GILS: tuple[str, ...] = ("lazy", "release")
 
 _MANY = 64
 """With so many instances noted, those that are gone are forgotten."""
@@ -52,6 +54,8 @@ class Runtime:
     `engine` chooses how code runs: "compiler" makes machine code, where the machine allows it (UnsupportedFeature
     otherwise), "interpreter" works everywhere, "auto" takes the better one that can run the first module. `bounds` says how
     the compiler checks accesses to memory: "guard" by protected pages, "checked" by comparing, "auto" as is possible.
+    `gil` says when machine code lets other Python threads run: "lazy" if a call takes more than a few milliseconds,
+    "release" in every call, which then takes longer (the interpreter's code is Python's).
     `features` are what modules given as source may use (a `Module` brings its own). `limits` are those of every instance
     that is given no others. `cache`, a directory or a `Cache`, keeps compiled code from one process to the next. Use it
     as a context manager, or call `close()`.
@@ -63,6 +67,7 @@ class Runtime:
         *,
         features: Features | None = None,
         bounds: Bounds = "auto",
+        gil: Gil = "lazy",
         limits: Limits | None = None,
         cache: Cache | str | os.PathLike[str] | None = None,
     ) -> None:
@@ -70,7 +75,10 @@ class Runtime:
             raise ValueError(f"unknown engine {engine!r}: expected one of {', '.join(ENGINES)}")
         if bounds not in BOUNDS:
             raise ValueError(f"unknown bounds {bounds!r}: expected one of {', '.join(BOUNDS)}")
+        if gil not in GILS:
+            raise ValueError(f"unknown gil {gil!r}: expected one of {', '.join(GILS)}")
         self._bounds = bounds
+        self._gil = gil
         self.features = features
         self.limits = limits or Limits()
         self.cache = Cache.of(cache)
@@ -112,7 +120,7 @@ class Runtime:
                 raise UnsupportedFeature("compiler", problem)
             from wasmine.compiler.engine import CompilerEngine
 
-            return CompilerEngine(self._bounds)
+            return CompilerEngine(self._bounds, release=self._gil == "release")
         from wasmine.interpreter.engine import InterpreterEngine
 
         return InterpreterEngine()

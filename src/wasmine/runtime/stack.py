@@ -65,11 +65,11 @@ def _python_frame(frame: Frame) -> FrameType:
     module = frame.module or "module"
     name = frame.function if frame.offset is None else f"{frame.function} at {frame.offset:#x}"
     code = _CODE.replace(co_name=name, co_qualname=name, co_filename=f"<wasm {module}>")
-    api = ctypes.pythonapi
-    new = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, *3 * (ctypes.py_object,))(("PyFrame_New", api))
-    thread = ctypes.PYFUNCTYPE(ctypes.c_void_p)(("PyThreadState_Get", api))
     names = {"__name__": f"wasm.{module}", "__wasm__": _Made(frame)}
-    found: FrameType = new(thread(), code, names, names)
+    api, value = ctypes.pythonapi, ctypes.py_object
+    new = ctypes.PYFUNCTYPE(value)(("PyFrame_New", api))
+    thread = ctypes.PYFUNCTYPE(ctypes.c_void_p)(("PyThreadState_Get", api))
+    found: FrameType = new(ctypes.c_void_p(thread()), value(code), value(names), value(names))
     return found
 
 

@@ -64,6 +64,7 @@ class ThreadBlock:
         reserve = min(STACK_RESERVE, usable // 4)
         self._set(Thread.ACTIVATION, 0)
         self._set(Thread.OWNED, 0)
+        self._set(Thread.STATE, 0)
         self._set(Thread.STACK_LIMIT, low + size - usable + reserve)
         self._set(Thread.VALUES_LIMIT, self.limit)
         self.top.value = self.values
