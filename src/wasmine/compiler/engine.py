@@ -151,12 +151,10 @@ class CompilerEngine(Engine):
         """What a call ended with, as an exception."""
         if trap.trap == layout.BUSY:
             code = contexts.get(trap.context)
-            if code is not None and code.instance.closed:
-                return WasmineError(f"{self._describe(trap.context)} is closed")
-            return WasmineError(
-                f"{self._describe(trap.context)} is in use by another thread: an instance, and every other one that it "
-                "calls, is used by one thread at a time; make an instance for each thread, or use a lock"
-            )
+            if code is None or code.instance.closed:
+                name = code and (code.instance.name or code.instance.module.name)
+                return WasmineError(f"{f'instance {name!r}' if name else 'the instance'} is closed")
+            return code.instance.in_use()
         places = self._places(trap)
         frames = self._frames(places)
         if trap.trap == layout.OUT_OF_FUEL:
@@ -225,11 +223,6 @@ class CompilerEngine(Engine):
             code = self.instances.get(place.context)
             found.append(place.frame(code.instance.name if code is not None else ""))
         return found
-
-    def _describe(self, context: int) -> str:
-        code = self.instances.get(context)
-        name = code and (code.instance.name or code.instance.module.name)
-        return f"instance {name!r}" if name else "the instance"
 
     def close(self) -> None:
         """What lives goes when nobody can reach it any more."""

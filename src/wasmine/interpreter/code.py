@@ -195,17 +195,24 @@ class _Unlowered(InterpreterFunction):
 
     def invoke(self, *args: Any) -> Any:
         """Call with internal values; what lowering needs of the stack is the guest's, too."""
-        return enter(lambda *arguments: self.code(*arguments), args)
+        assert self.instance is not None
+        assert isinstance(self.instance.code, InstanceCode)
+        return enter(self.instance.code, lambda *arguments: self.code(*arguments), args)
 
 
 class InstanceCode:
-    """The namespace of an instance and the functions in it."""
+    """The namespace of an instance and the functions in it.
+
+    `user` has the identifier of the thread that has entered it, and `entries` says how often: see `entry`.
+    """
 
     def __init__(self, instance: Instance, module: ModuleCode) -> None:
         self.instance = instance
         self.module = module
         self._lock = threading.RLock()
         self._entries: dict[int, _Entry] = {}
+        self.user: dict[str, int] = {}
+        self.entries = 0
         self.namespace: dict[str, Any] = {
             **HELPERS,
             "__name__": f"wasm.{module.module_name or 'module'}",

@@ -3,6 +3,8 @@
 Generated functions are Python functions, and the calls between them use no C stack, so Python's own recursion limit is
 what ends a runaway recursion. While any thread runs wasm, the limit is `WASM_FRAMES` higher than it was: at least so
 many frames can lie above those of the host. An entry from Python does use C stack, so their nesting is bounded too.
+
+An instance is entered by one thread at a time.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ from wasmine.errors import Trap, TrapKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from wasmine.interpreter.code import InstanceCode
 
 WASM_FRAMES: Final = 10_000
 """How many frames of generated code may lie on the stack, at least."""
@@ -55,8 +59,31 @@ _entries: Final = _Entries()
 _limit: Final = _RecursionLimit()
 
 
-def enter(code: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-    """Call generated code from Python. Errors arrive as `Trap`, `WasmException` or what host functions raised."""
+def enter(instance: InstanceCode | None, code: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    """Call generated code from Python. Errors arrive as `Trap`, `WasmException` or what host functions raised.
+
+    `instance` is the one whose code it is, None for host functions. WasmineError if another thread has entered it.
+    """
+    if instance is None:
+        return _enter(code, arguments)
+    thread = threading.get_ident()
+    user = instance.user.setdefault("thread", thread)  # one step: it is the first thread's
+    if user != thread:
+        if user in sys._current_frames():
+            raise instance.instance.in_use()
+        instance.user["thread"] = thread  # that was before a fork: here it is no more
+        instance.entries = 0
+    outermost = not instance.entries
+    instance.entries += 1
+    try:
+        return _enter(code, arguments)
+    finally:
+        instance.entries -= 1
+        if outermost:
+            del instance.user["thread"]
+
+
+def _enter(code: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
     entries = _entries
     depth = entries.depth
     if depth >= MAX_ENTRIES:

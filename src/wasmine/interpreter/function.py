@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from wasmine.errors import WasmException
 from wasmine.interpreter.entry import enter
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from wasmine.format.types import DefinedType
+    from wasmine.interpreter.code import InstanceCode
     from wasmine.runtime.host import HostCallable
     from wasmine.runtime.instance import Instance
 
@@ -42,7 +43,8 @@ class InterpreterFunction(Function):
 
     def invoke(self, *args: Any) -> Any:
         """Call with internal values."""
-        return enter(self.code, args)
+        instance = self.instance
+        return enter(None if instance is None else cast("InstanceCode", instance.code), self.code, args)
 
 
 class HostFunction(InterpreterFunction):

@@ -256,6 +256,14 @@ class Instance:
         if self.closed:
             raise WasmineError(f"instance {self.name or self.module.name!r} is closed")
 
+    def in_use(self) -> WasmineError:
+        """What a thread gets that calls the instance while another one runs it."""
+        name = self.name or self.module.name
+        return WasmineError(
+            f"{f'instance {name!r}' if name else 'the instance'} is in use by another thread: an instance, and every other "
+            "one that it calls, is used by one thread at a time; make an instance for each thread, or use a lock"
+        )
+
     def close(self) -> None:
         """Close the instance: its name is free again, and Python can neither call its functions nor ask for its exports.
 
