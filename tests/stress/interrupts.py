@@ -1,8 +1,9 @@
 """Stops guests at random moments, and counts: none is lost, none arrives where it should not, nothing leaks.
 
-Time limits on the main and on other threads, and signals whose handlers raise or return, in loops, host functions and
-nested calls. A stop that is lost shows as a guest that runs for `PATIENCE` seconds: all stacks are printed and the process
-ends.
+Time limits, traps and exceptions of host functions on the main and on other threads, signals whose handlers raise or
+return, and cancelled calls under asyncio, in loops, host functions and nested calls; while a timer sends another signal
+every few milliseconds. A stop that is lost shows as a guest that runs for `PATIENCE` seconds: all stacks are printed and
+the process ends.
 
     python tests/stress/interrupts.py --count 100000 --engine compiler
 """
@@ -10,6 +11,7 @@ ends.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import faulthandler
 import gc
 import os
@@ -35,6 +37,11 @@ GUEST: Final = """(module
   (func (export "spin") (loop $again (br $again)))
   (func (export "keep calling") (loop $again (call $call) (br $again)))
   (func (export "call") (call $call))
+  (func $down (export "down") (param $depth i32) (param $n i32) (param $trap i32)
+    (loop $again (br_if $again (i32.gt_s (local.tee $n (i32.sub (local.get $n) (i32.const 1))) (i32.const 0))))
+    (if (local.get $depth)
+      (then (call $down (i32.sub (local.get $depth) (i32.const 1)) (i32.const 1) (local.get $trap)))
+      (else (if (local.get $trap) (then unreachable) (else (call $call))))))
   (func (export "count") (param $n i32) (result i32) (local $sum i32)
     (loop $again
       (local.set $sum (i32.add (local.get $sum) (local.get $n)))
@@ -53,6 +60,7 @@ class Report:
     stopped: int = 0
     finished: int = 0
     handled: int = 0
+    raised: int = 0
     problems: list[str] = field(default_factory=list)
 
     def __add__(self, other: Report) -> Report:
@@ -60,6 +68,7 @@ class Report:
             self.stopped + other.stopped,
             self.finished + other.finished,
             self.handled + other.handled,
+            self.raised + other.raised,
             self.problems + other.problems,
         )
 
@@ -158,6 +167,61 @@ def signals(engine: Any, count: int, seed: str) -> Report:
     return report
 
 
+def errors(engine: Any, count: int, seed: str) -> Report:
+    """Traps and exceptions of a host function, after a while in a loop and some calls deep."""
+    report, random = Report(), Random(seed)
+    me = threading.get_ident()
+    expected = KeyError()
+
+    def host() -> None:
+        if threading.get_ident() != me:
+            report.problems.append("a host function was called on another thread")
+        raise expected
+
+    instance = Runtime(engine).instantiate(Module(GUEST), {"host": {"call": host}})
+    for number in range(count):
+        expected = KeyError(me, number)
+        depth, trap = random.randrange(5), random.random() < 0.5
+        try:
+            instance.exports.down(depth, random.randrange(200), trap)
+            report.problems.append("a call that fails has returned")
+        except wasmine.Trap as error:
+            if not trap or len(error.frames) != depth + 1:
+                report.problems.append(f"{error!r} with {len(error.frames)} frames instead of {depth + 1}")
+        except KeyError as error:
+            if trap or error is not expected:
+                report.problems.append(f"{error!r} where {expected!r} was due")
+        except BaseException as error:
+            report.problems.append(f"{error!r} where a trap or an exception was due")
+        report.raised += 1
+    return report
+
+
+def cancellations(engine: Any, count: int, seed: str) -> Report:
+    """Calls under asyncio that are cancelled at random moments, a few at a time."""
+    report = Report()
+
+    async def work(number: int) -> None:
+        random = Random(f"{seed}/{number}")
+        inner, outer = guests(engine)
+        loops = ways(inner, outer)
+        for _ in range(count // 4):
+            try:
+                async with asyncio.timeout(random.random() * 0.002):
+                    await wasmine.to_thread(random.choice(loops))
+                report.problems.append("a loop without an end has ended")
+            except TimeoutError:
+                report.stopped += 1
+            except BaseException as error:
+                report.problems.append(f"{error!r} where a cancellation was due")
+
+    async def main() -> None:
+        await asyncio.gather(*map(work, range(4)))
+
+    asyncio.run(main())
+    return report
+
+
 def resident() -> int:
     """Bytes of memory that the process has."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
@@ -165,15 +229,17 @@ def resident() -> int:
 
 def run(engine: Any, count: int, seed: str) -> Report:
     """All of it, so many times each."""
-    total = time_limits(engine, count, seed) + signals(engine, count, seed)
+    total = time_limits(engine, count, seed) + signals(engine, count, seed) + cancellations(engine, count, seed)
     reports: list[Report] = []
 
     def other(number: int) -> None:
-        reports.append(time_limits(engine, count // 2, f"{seed}/{number}"))
+        own = f"{seed}/{number}"
+        reports.append(time_limits(engine, count // 2, own) + errors(engine, count // 2, own))
 
     threads = [threading.Thread(target=other, args=(number,)) for number in range(2)]
     for thread in threads:
         thread.start()
+    total += errors(engine, count, seed)
     for thread in threads:
         thread.join()
     for report in reports:
@@ -181,6 +247,18 @@ def run(engine: Any, count: int, seed: str) -> Report:
     if len(reports) != len(threads):
         total.problems.append("a thread ended early")
     return total
+
+
+def other_signals() -> list[int]:
+    """Another user of signals: a timer whose handler counts."""
+    seen = [0]
+
+    def handler(*_: object) -> None:
+        seen[0] += 1
+
+    signal.signal(signal.SIGALRM, handler)
+    signal.setitimer(signal.ITIMER_REAL, 0.003, 0.003)
+    return seen
 
 
 def main() -> int:
@@ -192,6 +270,7 @@ def main() -> int:
     arguments = parser.parse_args()
     faulthandler.enable()
     problems: list[str] = []
+    others = other_signals()
     rounds = 10
     sizes = []
     for number in range(rounds):
@@ -202,10 +281,14 @@ def main() -> int:
         sizes.append((resident() >> 10, sys.getallocatedblocks()))
         print(
             f"{number + 1}/{rounds}: {report.stopped} stopped, {report.finished} finished in time, {report.handled} "
-            f"handled and gone on; {sizes[-1][0]} KiB, {sizes[-1][1]} blocks",
+            f"handled and gone on, {report.raised} traps and exceptions, {others[0]} other signals; "
+            f"{sizes[-1][0]} KiB, {sizes[-1][1]} blocks",
             flush=True,
         )
     faulthandler.cancel_dump_traceback_later()
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    if not others[0]:
+        problems.append("no other signal was handled")
     for problem in problems[:20]:
         print(problem)
     print(f"{len(problems)} problems; from the second round on {sizes[-1][0] - sizes[1][0]:+} KiB, ", end="")
