@@ -211,12 +211,10 @@ def test_what_a_thread_runs_stays_until_it_is_done(engine: str) -> None:
     count = 200_000_000 if engine == "compiler" else 500_000
     threads = []
     for _ in range(2):
-        with Runtime(engine) as runtime:
-            function = runtime.instantiate(text).exports.count
-            threads.append(threading.Thread(target=lambda f: outcomes.append(f(count)), args=(function,)))
-            threads[-1].start()
-            del function
-        del runtime
+        function = Runtime(engine).instantiate(text).exports.count
+        threads.append(threading.Thread(target=lambda f: outcomes.append(f(count)), args=(function,)))
+        threads[-1].start()
+        del function
     while any(thread.is_alive() for thread in threads):
         gc.collect()
         stop.wait(0.01)

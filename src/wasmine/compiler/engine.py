@@ -151,10 +151,10 @@ class CompilerEngine(Engine):
         """What a call ended with, as an exception."""
         if trap.trap == layout.BUSY:
             code = contexts.get(trap.context)
-            if code is None or code.instance.closed:
-                name = code and (code.instance.name or code.instance.module.name)
-                return WasmineError(f"{f'instance {name!r}' if name else 'the instance'} is closed")
-            return code.instance.in_use()
+            if code is None:
+                return WasmineError("the instance is closed")
+            instance: Instance = code.instance
+            return instance.in_use()
         places = self._places(trap)
         frames = self._frames(places)
         if trap.trap == layout.OUT_OF_FUEL:

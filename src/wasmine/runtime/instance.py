@@ -257,11 +257,14 @@ class Instance:
             raise WasmineError(f"instance {self.name or self.module.name!r} is closed")
 
     def in_use(self) -> WasmineError:
-        """What a thread gets that calls the instance while another one runs it."""
+        """What a thread gets that enters the instance while another one runs it, or when it was closed meanwhile."""
         name = self.name or self.module.name
+        subject = f"instance {name!r}" if name else "the instance"
+        if self.closed:
+            return WasmineError(f"{subject} is closed")
         return WasmineError(
-            f"{f'instance {name!r}' if name else 'the instance'} is in use by another thread: an instance, and every other "
-            "one that it calls, is used by one thread at a time; make an instance for each thread, or use a lock"
+            f"{subject} is in use by another thread: an instance, and every other one that it calls, is used by one thread "
+            "at a time; make an instance for each thread, or use a lock"
         )
 
     def close(self) -> None:

@@ -83,7 +83,6 @@ call_host_here:
   test ebx, ebx
   jnz call_host_special
   mov rax, [rsp+{Reply.PC}]
-  mov rdx, r15
   mov r15, [rbp-16]
   mov rbx, [rbp-8]
   mov rsp, rbp
