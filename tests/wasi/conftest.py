@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import importlib.util
+import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +25,29 @@ WRITABLE: dict[str, Callable[[Path], FileSystem]] = {
     "overlay on host": lambda path: Overlay(HostDirectory(path)),
     "overlay on memory": lambda path: Overlay(MemoryFileSystem()),
 }
+
+
+COMPILER = (sys.executable, "-m", "ziglang", "cc", "-target", "wasm32-wasi", "-Oz", "-s")
+
+
+@pytest.fixture(scope="session")
+def compiled(pytestconfig: pytest.Config) -> Callable[[str], Path]:
+    """`compiled("tools")` is `programs/tools.c` as wasm; compiled once for as long as the source stays the same."""
+
+    def compile(name: str) -> Path:
+        if importlib.util.find_spec("ziglang") is None:
+            pytest.skip("needs a C compiler: pip install ziglang")
+        assert pytestconfig.cache is not None
+        source = Path(__file__).parent / f"programs/{name}.c"
+        digest = hashlib.sha256(source.read_bytes()).hexdigest()[:16]
+        path = pytestconfig.cache.mkdir("wasmine-programs") / f"{name}-{digest}.wasm"
+        if not path.exists():
+            unfinished = path.with_suffix(f".{os.getpid()}")
+            subprocess.run([*COMPILER, "-o", str(unfinished), str(source)], check=True, timeout=600)
+            unfinished.replace(path)
+        return path
+
+    return compile
 
 
 @pytest.fixture(params=WRITABLE)

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
-import os
 import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -19,31 +14,13 @@ from wasmine import Timeout, Trap, TrapKind
 from wasmine.wasi import FakeClock, HostDirectory, MemoryFileSystem, Overlay, Symlink
 from wasmine.wasi.program import CompletedProgram, run
 
-SOURCE = Path(__file__).parent / "programs/tools.c"
-COMPILER = [sys.executable, "-m", "ziglang", "cc", "-target", "wasm32-wasi", "-Oz", "-s"]
-
-
-@pytest.fixture(scope="session")
-def tools_wasm(pytestconfig: pytest.Config) -> Path:
-    """The compiled tools; compiled once for as long as the source stays the same."""
-    if importlib.util.find_spec("ziglang") is None:
-        pytest.skip("needs a C compiler: pip install ziglang")
-    assert pytestconfig.cache is not None
-    digest = hashlib.sha256(SOURCE.read_bytes()).hexdigest()[:16]
-    path = pytestconfig.cache.mkdir("wasmine-programs") / f"tools-{digest}.wasm"
-    if not path.exists():
-        unfinished = path.with_suffix(f".{os.getpid()}")
-        subprocess.run([*COMPILER, "-o", str(unfinished), str(SOURCE)], check=True, timeout=600)
-        unfinished.replace(path)
-    return path
-
-
 Tools = Callable[..., CompletedProgram]
 
 
 @pytest.fixture
-def tools(tools_wasm: Path, engine: Any) -> Tools:
+def tools(compiled: Callable[[str], Path], engine: Any) -> Tools:
     """`tools("cat", "a", mounts=...)` runs one of them."""
+    tools_wasm = compiled("tools")
 
     def call(*args: str, **options: Any) -> CompletedProgram:
         return run(tools_wasm, args, name="tools", capture_output=True, text=True, engine=engine, **options)

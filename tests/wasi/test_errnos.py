@@ -7,14 +7,11 @@ error was reached.
 from __future__ import annotations
 
 import ast
-import hashlib
-import importlib.util
 import io
 import os
 import select
 import socket
 import struct
-import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
@@ -42,26 +39,14 @@ from wasmine.wasi.filesystem import FileSystem, interface
 from wasmine.wasi.preview1 import FUNCTIONS
 from wasmine.wasi.program import run
 
-SOURCE = Path(__file__).parent / "programs/errnos.c"
-COMPILER = [sys.executable, "-m", "ziglang", "cc", "-target", "wasm32-wasi", "-Oz", "-s"]
-
 # What no error number can be had of: what succeeds always, or does not return.
 NEVER_FAIL = {"proc_exit", "sched_yield"}
 
 
 @pytest.fixture(scope="session")
-def program(pytestconfig: pytest.Config) -> wasmine.Module:
-    """The compiled program; compiled once for as long as the source stays the same."""
-    if importlib.util.find_spec("ziglang") is None:
-        pytest.skip("needs a C compiler: pip install ziglang")
-    assert pytestconfig.cache is not None
-    digest = hashlib.sha256(SOURCE.read_bytes()).hexdigest()[:16]
-    path = pytestconfig.cache.mkdir("wasmine-programs") / f"errnos-{digest}.wasm"
-    if not path.exists():
-        unfinished = path.with_suffix(f".{os.getpid()}")
-        subprocess.run([*COMPILER, "-o", str(unfinished), str(SOURCE)], check=True, timeout=600)
-        unfinished.replace(path)
-    return wasmine.Module(path)
+def program(compiled: Callable[[str], Path]) -> wasmine.Module:
+    """The program that provokes."""
+    return wasmine.Module(compiled("errnos"))
 
 
 class NoProcessorTime(FakeClock):
