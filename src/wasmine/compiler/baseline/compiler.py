@@ -284,6 +284,7 @@ class Compiler:
         letters = letters_of(context.signatures[index].params)
         letters += "".join(letter_of(local) * count for count, local in body.locals)
         chosen = allocate(self._machine, letters, weights, spare=not caution)
+        emitter.bases = {register for local, register in chosen.pins.items() if letters[local] in GENERAL}
         emitter.reset(far=far)
         self._calls.reset(index)
         self._exceptions.reset()

@@ -122,6 +122,7 @@ class Control:
         label.letters = label.params
         self._emitter.align(self._machine.LOOP_ALIGNMENT)
         label.target = len(self._emitter.code)
+        self._emitter.covered.clear()
 
     def if_(self, params: Sequence[ValueType], results: Sequence[ValueType], _: int | None) -> None:
         """if"""
@@ -141,8 +142,7 @@ class Control:
     def _else_part(self, label: Label) -> None:
         state = self._state
         state.truncate(label.height)
-        if label.otherwise:
-            self._emitter.land(label.otherwise)
+        self._emitter.land(label.otherwise or [])
         label.otherwise = None
         self._push_slots(label.params, label.place)
 

@@ -9,9 +9,10 @@ from wasmine.compiler.machine import architecture
 from wasmine.compiler.machine.layout import TOLD
 from wasmine.compiler.templates.expand import HOLE_CONSTANT, HOLE_OPERAND, HOLE_TAKEN, HOLE_TRAP, OFFSET
 from wasmine.errors import TrapKind
+from wasmine.format.instructions import BY_NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from wasmine.compiler.baseline.operation import Operation
     from wasmine.compiler.code import Relocation
@@ -31,10 +32,11 @@ class Form:
 
     `number` is its number, and `key` the same where `TemplateLibrary.codes` wants it. `plain`: its code has no holes at
     all. `special`: it has others than those of one value, whose number `hole` is. `at_constant`: its first operand is a
-    constant. `hazards` are the library's.
+    constant. `hazards` are the library's. `unchecked`: the same access to the first memory without looking at its length,
+    `size` the number of its bytes.
     """
 
-    __slots__ = ("at_constant", "hazards", "hole", "key", "number", "plain", "special")
+    __slots__ = ("at_constant", "hazards", "hole", "key", "number", "plain", "size", "special", "unchecked")
 
     def __init__(self, library: TemplateLibrary, number: int, key: str) -> None:
         self.number = number
@@ -46,6 +48,8 @@ class Form:
         self.hole = max(values, default=0)
         self.plain = not found
         self.special = len(values) > 1 or any(hole.kind >= HOLE_TAKEN for hole in found)
+        self.unchecked: Form | None = None
+        self.size = 0
 
 
 class Told(NamedTuple):
@@ -72,6 +76,10 @@ class Emitter:
 
     `machine` are the instructions that are no templates. With `far`, nothing that a conditional branch or a template leads
     to need be near: they lead to a place right behind, which goes on from there.
+
+    `bases` are the general registers of pinned locals. `covered` says how many bytes from the address in such a register on
+    are known to lie in the first memory: a check has found that on every way here, since the register was last written.
+    Memories never shrink.
     """
 
     def __init__(self, library: TemplateLibrary) -> None:
@@ -81,6 +89,8 @@ class Emitter:
         self.relocations: list[Relocation] = []
         self.sites: list[tuple[int, int]] = []
         self.far = False
+        self.bases: Collection[int] = ()
+        self.covered: dict[int, int] = {}
         self._pool: dict[bytes, list[tuple[int, int]]] = {}
         self._traps: dict[tuple[int, int, Told | None], list[int]] = {}
         self._later: list[Callable[[], None]] = []
@@ -96,6 +106,7 @@ class Emitter:
         self.relocations = []
         self.sites = []
         self.far = far
+        self.covered.clear()
         self._pool.clear()
         self._traps.clear()
         self._later.clear()
@@ -110,6 +121,9 @@ class Emitter:
         except KeyError:
             number = self.library.numbers.get(key)
             found = self._forms[key] = None if number is None else Form(self.library, number, key)
+            if found is not None and key.endswith(" check"):
+                found.unchecked = self.form(key.replace(" check", " guard"))
+                found.size = 1 << BY_NAME[key.partition(" ")[0]].alignment
             return found
 
     def form(self, key: str) -> Form:
@@ -159,6 +173,13 @@ class Emitter:
         self, form: Form, registers: int, value: Values, position: int = 0, taken: list[int] | None = None
     ) -> None:
         """`emit` and `branch` for any form."""
+        if form.unchecked is not None:
+            assert isinstance(value, dict)
+            if self._is_covered(registers >> 8 & 15, value[OFFSET] + form.size):
+                form = form.unchecked
+                if not form.special:
+                    self.emit(form, registers, value[OFFSET], position)
+                    return
         values = value if isinstance(value, dict) else {form.hole: value} if isinstance(value, int) else {}
         key = (form.key | registers, *values.values())
         try:
@@ -181,6 +202,15 @@ class Emitter:
                 self._traps.setdefault((_TRAP_NUMBERS[hole.operand], position, told), []).append(start + offset)
             else:
                 self._pool.setdefault(self._constant(hole, value), []).append((start + offset, hole.addend))
+
+    def _is_covered(self, base: int, end: int) -> bool:
+        """Whether an access that ends so many bytes behind a base need not be checked; if not, it is now."""
+        if base not in self.bases:
+            return False
+        if self.covered.get(base, 0) >= end:
+            return True
+        self.covered[base] = end
+        return False
 
     def _constant(self, hole: Hole, value: Values) -> bytes:
         """The constant that a hole is the address of."""
@@ -242,6 +272,7 @@ class Emitter:
         here = len(code)
         for field in fields:
             aim(code, field, here)
+        self.covered.clear()
 
     def aim(self, field: int, target: int) -> None:
         """Make a jump lead to a place."""

@@ -10,6 +10,7 @@ from wasmine.compiler.baseline.operation import signature
 from wasmine.compiler.baseline.state import CONSTANT, PENDING, PINNED, REGISTER, State
 from wasmine.compiler.templates.expand import MEMORY_BASE, MEMORY_LENGTH, OFFSET
 from wasmine.errors import TrapKind
+from wasmine.format.instructions import BY_NAME
 from wasmine.format.types import I64
 
 if TYPE_CHECKING:
@@ -27,16 +28,26 @@ _FULL: Final = frozenset(("i32.load", "i64.load", "f32.load", "f64.load", "v128.
 
 
 class Access(NamedTuple):
-    """How a memory is accessed: the suffix of template keys, and the holes that its place in the context fills."""
+    """How a memory is accessed: the suffix of template keys, and the holes that its place in the context fills.
+
+    `minimum` is how many bytes the memory has at least.
+    """
 
     suffix: str
     fields: dict[int, int]
     wide: bool
+    minimum: int
 
     @property
     def plain(self) -> bool:
         """Whether it is the first memory behind guard pages."""
         return self.suffix == "guard"
+
+    def at(self, address: int, size: int) -> Access:
+        """How it is accessed at a constant address: what lies within the minimum need not be checked."""
+        if address + size > self.minimum:
+            return self
+        return self._replace(suffix="guard_other" if self.suffix.endswith("_other") else "guard")
 
 
 def accesses(context: Context, layout: ContextLayout, bounds: str) -> list[Access]:
@@ -47,7 +58,14 @@ def accesses(context: Context, layout: ContextLayout, bounds: str) -> list[Acces
         guarded = bounds == "guard" and not wide and type.page_size_log2 >= _PAGE
         suffix = "guard" if guarded else "check64" if wide else "check"
         base = layout.memories[index]
-        found.append(Access(suffix + ("_other" if index else ""), {MEMORY_BASE: base, MEMORY_LENGTH: base + 8}, wide))
+        found.append(
+            Access(
+                suffix + ("_other" if index else ""),
+                {MEMORY_BASE: base, MEMORY_LENGTH: base + 8},
+                wide,
+                type.limits.minimum << type.page_size_log2,
+            )
+        )
     return found
 
 
@@ -78,6 +96,13 @@ class Accesses:
         sum = (PENDING, "I", op, entry[2], register, 0, entry[0] == REGISTER, True, state.position())
         return state.materialize(sum), 0
 
+    @staticmethod
+    def known(entry: Entry, offset: int, access: Access, size: int) -> Access:
+        """How to access an address, given what is known of it."""
+        if entry[0] == PENDING and entry[2].highest is not None and not access.wide:
+            return access.at(entry[2].highest(entry[5]) + offset, size)
+        return access
+
     def check_alignment(self, entry: Entry, offset: int, size: int) -> None:
         """Trap if the address of an atomic access of `size` bytes, which is in a register, is not aligned."""
         if size == 1:
@@ -104,6 +129,7 @@ def load(state: State, found: Accesses, name: str) -> Handler:
     letter = signature(name)[1]
     by_register, by_constant = needed(state, name, "R", "guard"), needed(state, name, "C", "guard")
     by_register.folds = name in _FULL
+    size = 1 << BY_NAME[name].alignment
     stack = state.stack
     in_register = state.in_register
     memories = found.memories
@@ -118,8 +144,11 @@ def load(state: State, found: Accesses, name: str) -> Handler:
             own = entry[0] == REGISTER
             stack.append((PENDING, letter, by_register, entry[2], 0, offset, own, False, state.position()))
             return
+        access = found.known(entry, offset, access, size)
         register, offset = found.address(entry, offset, access)
         state.reads += 1
+        if register is None:
+            access = access.at(offset, size)
         values = found.values(offset, access)
         if register is None:
             op = by_constant if access.plain else needed(state, name, "C", access.suffix)
@@ -136,6 +165,7 @@ def store(state: State, found: Accesses, name: str) -> Handler:
     """The handler of a store."""
     general = signature(name)[0][1] in "iI"
     size = int(name[9:] or 0) if name[9:].isdigit() else 32
+    bytes_ = 1 << BY_NAME[name].alignment
     plain = needed_form(state, name, "RR")
     stack = state.stack
     emitter = state.emitter
@@ -157,7 +187,10 @@ def store(state: State, found: Accesses, name: str) -> Handler:
             state.release(entry)
             state.release(value)
             return
+        access = found.known(entry, offset, access, bytes_)
         register, offset = found.address(entry, offset, access)
+        if register is None:
+            access = access.at(offset, bytes_)
         immediate = general and value[0] == CONSTANT and (size < 32 or -(1 << 31) <= value[2] < 1 << 31)
         values: Values = {OFFSET: offset, **access.fields}
         if immediate:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from wasmine.format.instructions import BY_NAME
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from wasmine.compiler.baseline.emitter import Emitter, Form
 
 GENERAL: Final = frozenset("iIa")
@@ -44,8 +46,9 @@ class Operation:
     the file of what is selected.
 
     `general` tells which of d, a, b are general registers. `reads`: the code reads memory or other state, so it must
-    not move behind a write. `folds`: a load of its type's full width, that others can take as a memory operand. `slot`:
-    its value is the place of a local.
+    not move behind a write. `highest`: the highest unsigned result, by the value of the hole; None where nothing is known.
+    `folds`: a load of its type's full width, that others can take as a memory operand. `slot`: its value is the place of a
+    local.
     """
 
     __slots__ = (
@@ -53,6 +56,7 @@ class Operation:
         "general_a",
         "general_b",
         "general_d",
+        "highest",
         "negated",
         "onto",
         "opposite",
@@ -80,6 +84,7 @@ class Operation:
         self.selects: dict[str, Form] = {}
         self.swaps = False
         self.reads = False
+        self.highest: Callable[[Any], int] | None = None
         self.folds = False
         self.slot = False
 
@@ -113,6 +118,7 @@ def _operation(emitter: Emitter, name: str, kinds: str, access: str) -> Operatio
     found.taken, found.skipped = find("B"), find("N")
     found.reads = "M" in kinds or bool(access)
     found.slot = "S" in kinds
+    found.highest = _HIGHEST.get(f"{name} {kinds}")
     found.swaps = kinds == "RR" and name.partition(".")[2] in COMMUTATIVE
     selection = "R-RR" if kinds == "R" else f"{kinds}RR"
     for letter in "gfFv":
@@ -121,6 +127,15 @@ def _operation(emitter: Emitter, name: str, kinds: str, access: str) -> Operatio
             found.selects[letter] = form
     return found
 
+
+_HIGHEST: Final[dict[str, Callable[[Any], int]]] = {
+    "i32.and RC": lambda value: value & 0xFFFFFFFF,
+    "i32.shr_u RC": lambda value: 0xFFFFFFFF >> value,
+    "i32.load8_u R": lambda _: 0xFF,
+    "i32.load8_u C": lambda _: 0xFF,
+    "i32.load16_u R": lambda _: 0xFFFF,
+    "i32.load16_u C": lambda _: 0xFFFF,
+}
 
 COMMUTATIVE: Final = frozenset(("add", "mul", "and", "or", "xor", "eq", "ne"))
 # A comparison with its operands exchanged, and its opposite (for integers).

@@ -37,6 +37,7 @@ def local_set(state: State) -> Handler:
     stack, homes = state.stack, state.homes
     pop = stack.pop
     vacate, compute = state.vacate, state.compute
+    covered = state.emitter.covered
 
     def handle(index: int) -> None:
         entry = pop()
@@ -46,6 +47,8 @@ def local_set(state: State) -> Handler:
             if stack:
                 vacate(register, general=home[1] in GENERAL)
             compute(entry, register)
+            if covered:
+                covered.pop(register, None)
         else:
             if stack:
                 state.vacate_slot(home[2])
@@ -58,6 +61,7 @@ def local_tee(state: State) -> Handler:
     """The handler of `local.tee`."""
     stack, homes = state.stack, state.homes
     pop, push = stack.pop, stack.append
+    covered = state.emitter.covered
 
     def handle(index: int) -> None:
         entry = pop()
@@ -66,6 +70,8 @@ def local_tee(state: State) -> Handler:
             if stack:
                 state.vacate(home[2], general=home[1] in GENERAL)
             state.compute(entry, home[2])
+            if covered:
+                covered.pop(home[2], None)
             push(home)
             return
         if stack:
