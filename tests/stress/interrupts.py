@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 PATIENCE: Final = 60
+GIL: Any = "lazy"
 
 GUEST: Final = """(module
   (import "host" "call" (func $call))
@@ -75,7 +76,7 @@ class Report:
 
 def guests(engine: Any) -> list[wasmine.Instance]:
     """A guest, and one whose host function runs that one's loop."""
-    runtime = Runtime(engine)
+    runtime = Runtime(engine, gil=GIL)
     module = Module(GUEST)
     inner = runtime.instantiate(module, {"host": {"call": lambda: None}})
     outer = runtime.instantiate(module, {"host": {"call": lambda: inner.exports.spin()}})
@@ -178,7 +179,7 @@ def errors(engine: Any, count: int, seed: str) -> Report:
             report.problems.append("a host function was called on another thread")
         raise expected
 
-    instance = Runtime(engine).instantiate(Module(GUEST), {"host": {"call": host}})
+    instance = Runtime(engine, gil=GIL).instantiate(Module(GUEST), {"host": {"call": host}})
     for number in range(count):
         expected = KeyError(me, number)
         depth, trap = random.randrange(5), random.random() < 0.5
@@ -267,7 +268,10 @@ def main() -> int:
     parser.add_argument("--engine", default="compiler", choices=("compiler", "interpreter"))
     parser.add_argument("--count", type=int, default=1000)
     parser.add_argument("--seed", default="1")
+    parser.add_argument("--gil", default="lazy", choices=("lazy", "release"))
     arguments = parser.parse_args()
+    global GIL
+    GIL = arguments.gil
     faulthandler.enable()
     problems: list[str] = []
     others = other_signals()
