@@ -177,8 +177,8 @@ leave_by_trap:
   rep movsq
   mov rsi, [rdx+{Thread.TRAP}+{Call.TRAP_STACK - Call.TRAP}]
   mov rcx, rbx
-  sub rcx, rsi
   xor eax, eax
+  sub rcx, rsi
   cmovb rcx, rax
   mov eax, {Call.STACK_COPY_SIZE}
   cmp rcx, rax
