@@ -120,7 +120,7 @@ class CompilerEngine(Engine):
 
     def prepare(self, module: Module, index: int, *, metered: bool) -> None:
         """Make the code of a function before anybody calls it."""
-        self._module_code(module, metered=metered).compile(index)
+        self._module_code(module, metered=metered).prepare(index)
 
     def _refuse_unsupported(self, module: Module) -> None:
         missing = self.missing_features(module)

@@ -61,6 +61,10 @@ _STRIDE: Final = 13
 """Functions begin so many lines of the cache behind each other in their pages: prime to the 64 that a page has."""
 
 
+_TOGETHER: Final = 64
+"""So many functions behind the one that is placed may come to lie on its pages with it."""
+
+
 class Placed(NamedTuple):
     """A compiled function where it lies in code memory."""
 
@@ -74,26 +78,28 @@ class PlacedCode:
     """Every compiled function of the process by its pages: what a program counter belongs to."""
 
     def __init__(self) -> None:
-        self._by_page: dict[int, Placed] = {}
+        self._by_page: dict[int, list[Placed]] = {}
 
     @staticmethod
     def _pages(start: int, end: int) -> range:
         return range(start // libc.PAGE, (end - 1) // libc.PAGE + 1)
 
     def add(self, placed: Placed) -> None:
-        """A function was placed, on pages of its own."""
+        """A function was placed."""
         for page in self._pages(placed.start, placed.end):
-            self._by_page[page] = placed
+            self._by_page.setdefault(page, []).append(placed)
 
     def remove(self, start: int, end: int) -> None:
-        """What lay at these addresses is gone."""
+        """What lay on the pages of these addresses is gone."""
         for page in self._pages(start, end):
             self._by_page.pop(page, None)
 
     def find(self, pc: int) -> Placed | None:
         """The function that an address lies in."""
-        placed = self._by_page.get(pc // libc.PAGE)
-        return placed if placed is not None and pc < placed.end else None
+        for placed in self._by_page.get(pc // libc.PAGE, ()):
+            if placed.start <= pc < placed.end:
+                return placed
+        return None
 
 
 placed_code = PlacedCode()
@@ -149,9 +155,11 @@ class ModuleCode:
         self._bounds = bounds
         self._first = module.context.imported_functions
         self._pages: list[tuple[int, int]] = []  # address and size of what lies in code memory
-        self._placed = 0  # how many functions
+        self._placed = 0  # how often
         self._owner = _owner_of(glue, self._pages)
         self._make_table(len(module.syntax.code))
+        self._count = len(module.syntax.code)
+        self._made: dict[int, FunctionCode] = {}  # code that has no place yet
         self._describe(module.context)
         self.initial = self._initial_context()
         self.context_type = ctypes.c_ubyte * self.layout.size
@@ -248,31 +256,71 @@ class ModuleCode:
         with lock:
             start = self.address(index)
             if self.is_stub(start):
-                start = self._place(self._code(index))
-                ctypes.c_uint64.from_address(self.slot(index)).value = start
-                offset = self.layout.functions.get(index)
-                if offset is not None:  # records of instances to come need no stub
-                    self.initial[offset + Record.CODE : offset + Record.CODE + 8] = start.to_bytes(8, "little")
+                self._place(self._together(index))
+                start = self.address(index)
             return start
 
-    def _code(self, index: int) -> FunctionCode:
-        """A function's code, which may be known from an earlier process."""
-        piece = self.stored.get(index) if self.stored is not None else None
-        if piece is not None:
-            return unpacked(piece)
+    def prepare(self, index: int) -> None:
+        """Make the code of a function, to be placed when it is called. UnsupportedFeature, MemoryError."""
+        with lock:
+            if self.is_stub(self.address(index)) and index not in self._made:
+                self._made[index] = self._known(index) or self._compiled(index)
+
+    def _together(self, index: int) -> list[FunctionCode]:
+        """The code of a function, and of those behind it that is known already and fits into the rest of its pages."""
+        first = self._known(index) or self._compiled(index)
+        self._made.pop(index, None)
+        found = [first]
+        room = -len(first.code) % libc.PAGE
+        for other in range(index + 1, min(index + _TOGETHER, self._first + self._count)):
+            if not self.is_stub(self.address(other)):
+                continue
+            code = self._known(other)
+            if code is None:
+                continue
+            room -= libc.round_up(len(code.code), ALIGNMENT)
+            if room < ALIGNMENT:
+                self._made[other] = code
+                break
+            self._made.pop(other, None)
+            found.append(code)
+        return found
+
+    def _known(self, index: int) -> FunctionCode | None:
+        """A function's code if it was prepared, or made by an earlier process."""
+        found = self._made.get(index)
+        if found is None and self.stored is not None:
+            piece = self.stored.get(index)
+            found = unpacked(piece) if piece is not None else None
+        return found
+
+    def _compiled(self, index: int) -> FunctionCode:
         code = compile_function(self.context, self.layout, index, self._library, self._bounds)
         if self.stored is not None:
             self.stored.put(index, packed(code))
         return code
 
-    def _place(self, code: FunctionCode) -> int:
-        size = len(code.code)
+    def _place(self, codes: list[FunctionCode]) -> None:
+        """Put functions into code memory, on pages of their own, and lead calls there."""
+        offsets = [0]
+        for code in codes:
+            offsets.append(libc.round_up(offsets[-1] + len(code.code), ALIGNMENT))
+        size = offsets.pop()
         # Not all at the start of their pages, or they would compete for the same lines of the cache.
         room = -size % libc.PAGE // ALIGNMENT + 1
         skipped = self._placed * _STRIDE % room * ALIGNMENT
         self._placed += 1
         page = self._reserve(skipped + size)
-        start = page + skipped
+        contents = bytearray(skipped + size)
+        for code, offset in zip(codes, offsets, strict=True):
+            at = skipped + offset
+            contents[at : at + len(code.code)] = self._relocated(code, page + at)
+        self._glue.code.fill(page, contents)
+        for code, offset in zip(codes, offsets, strict=True):
+            self._lead(code, page + skipped + offset)
+
+    def _relocated(self, code: FunctionCode, start: int) -> bytearray:
+        """The bytes of a function that is to lie at an address."""
         body = bytearray(code.code)
         relocate = architecture.instructions(architecture.host().NAME).relocate
         for offset, kind, operand in code.relocations:
@@ -282,10 +330,16 @@ class ModuleCode:
             else:
                 target = self._glue.symbols[str(operand)]
             relocate(body, offset, start, target)
-        self._glue.code.fill(page, bytes(skipped) + body)
+        return body
+
+    def _lead(self, code: FunctionCode, start: int) -> None:
+        """A function lies at an address: whoever calls it comes there from now on."""
         self._glue.interrupts.frame_of(code.slots)
-        placed_code.add(Placed(start, start + len(body), code, self.names))
-        return start
+        placed_code.add(Placed(start, start + len(code.code), code, self.names))
+        ctypes.c_uint64.from_address(self.slot(code.index)).value = start
+        offset = self.layout.functions.get(code.index)
+        if offset is not None:  # records of instances to come need no stub
+            self.initial[offset + Record.CODE : offset + Record.CODE + 8] = start.to_bytes(8, "little")
 
 
 def _owner_of(glue: Glue, pages: list[tuple[int, int]]) -> object:
