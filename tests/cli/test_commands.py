@@ -277,6 +277,15 @@ class TestInspect:
         text = '(module (func (export "f") (result i32 i32) (i32.extend8_s (i32.const 1)) (i32.const 2)))'
         assert "features: multi_value, sign_extension_ops\n" in cli("inspect", wat(text))[1]
 
+    def test_it_says_which_engines_can_run_the_module_and_why(self, cli: CLI, wat: Callable[[str], Path]) -> None:
+        assert "engines: interpreter, compiler\n" in cli("inspect", wat("(module (func (drop (i32.const 251))))"))[1]
+        text = "(module (type $s (struct)) (func) (func (drop (struct.new $s))))"
+        found = "engines: interpreter only, for objects of the GC proposal: struct.new in function 1\n"
+        assert found in cli("inspect", wat(text))[1]
+        text = "(module (global i31ref (ref.i31 (i32.const 1))))"
+        found = "engines: interpreter only, for objects of the GC proposal: ref.i31 in a constant expression\n"
+        assert found in cli("inspect", wat(text))[1]
+
     def test_the_lowering_of_a_function(self, cli: CLI, wat: Callable[[str], Path]) -> None:
         path = wat(ADD)
         for name in ("sum", "$sum", "add", "0"):

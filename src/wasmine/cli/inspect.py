@@ -40,6 +40,7 @@ def _lines(module: Module, path: str, data: bytes) -> Iterator[str]:
     text = "" if binary is data else ", translated from text"
     yield f"{path}: module {module.name or '(without a name)'}, {len(binary):,} bytes{text}"
     yield f"features: {', '.join(sorted(module.features_used)) or 'none beyond the first version of WebAssembly'}"
+    yield f"engines: {_engines(module)}"
     yield ""
     yield "sections:"
     yield from _sections(binary)
@@ -47,6 +48,14 @@ def _lines(module: Module, path: str, data: bytes) -> Iterator[str]:
     yield from _titled("imports", [(f"{each.module}.{each.name}", each.type) for each in module.imports])
     yield ""
     yield from _titled("exports", list(module.exports.items()))
+
+
+def _engines(module: Module) -> str:
+    """Which engines can run the module, and why not the compiler."""
+    from wasmine.compiler.support import object_instruction
+
+    found = object_instruction(module.context)
+    return f"interpreter only, for objects of the GC proposal: {found}" if found else "interpreter, compiler"
 
 
 def _sections(binary: bytes) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from wasmine.compiler.baseline.weights import is_plain
@@ -18,7 +19,12 @@ if TYPE_CHECKING:
 
 def needs_gc_objects(context: Context) -> bool:
     """Whether a module has instructions on structs, arrays or i31 numbers, or casts. Types alone make no objects."""
-    return context.features.gc and _Scan(context).found
+    return bool(object_instruction(context))
+
+
+def object_instruction(context: Context) -> str:
+    """The first such instruction and where it stands, for people; "" if there is none."""
+    return _Scan(context).found if context.features.gc else ""
 
 
 # The first bytes of such instructions, which may also be those of numbers: one function in ten has them. The second
@@ -30,17 +36,20 @@ class _Scan:
     """A visitor that looks for instructions on objects."""
 
     def __init__(self, context: Context) -> None:
-        self.found = False
+        self.found = ""
+        self._where = ""
         self.handlers: list[Callable[..., object]] = [_nothing] * SLOTS
         for instruction in INSTRUCTIONS:
             if instruction.feature == "gc":
-                self.handlers[instruction.slot] = self._find
+                self.handlers[instruction.slot] = partial(self._find, instruction.name)
         for index, code in enumerate(context.syntax.code, context.imported_functions):
             if _MAYBE.search(code.body.code) and not is_plain(code.body.code):
+                self._where = f"function {index}"
                 walk_function(context, index, self)
             if self.found:
                 return
         syntax = context.syntax
+        self._where = "a constant expression"
         for variable, type in zip(syntax.globals, context.globals[context.imported_globals :], strict=True):
             walk_expression(context, variable.init, type.value, self)
         for table, declared in zip(syntax.tables, context.tables[context.imported_tables :], strict=True):
@@ -54,8 +63,8 @@ class _Scan:
     def begin(self, position: Callable[[], int]) -> None:
         """Nothing to prepare."""
 
-    def _find(self, *_: object) -> None:
-        self.found = True
+    def _find(self, name: str, *_: object) -> None:
+        self.found = self.found or f"{name} in {self._where}"
 
 
 def _nothing(*_: object) -> None:

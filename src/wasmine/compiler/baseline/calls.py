@@ -44,14 +44,15 @@ class Calls:
         return self._state.settle_top(count)
 
     def called(self, code: bytes, position: int, relocation: tuple[RelocationKind, int | str] | None = None) -> None:
-        """Append a call instruction."""
+        """Append a call instruction. Behind the body, it may not throw."""
         emitter = self._emitter
         emitter.sites.append((len(emitter.code), position))
         emitter.code += code
         end = len(emitter.code)
         if relocation is not None:
             emitter.relocations.append(Relocation(end - self._machine.REFERENCE, *relocation))
-        region = self._control.labels[-1].region
+        labels = self._control.labels
+        region = labels[-1].region if labels else None
         if region is not None:
             self.covered[end] = region
 

@@ -70,15 +70,31 @@ class References:
 
     def func(self, index: int) -> None:
         """ref.func: the record's address is in the context, or is asked for."""
-        state = self._state
-        place = state.layout.records.get(index)
-        imported = index < state.context.imported_functions
-        if place is not None and imported:
+        state, emitter, machine = self._state, self._state.emitter, self._machine
+        place = state.layout.records[index]
+        if index < state.context.imported_functions:
             register = state.general()
-            state.emitter.code += self._machine.load(register, self._machine.CONTEXT, place)
+            emitter.code += machine.load(register, machine.CONTEXT, place)
             state.stack.append((REGISTER, "I", register))
             return
-        self._calls.service(Service.REF_FUNC, 0, (index,), "I")
+        position = state.position()
+        frame = self._calls.arguments(0)
+        state.deepest = max(state.deepest, frame + 8)
+        emitter.code += machine.load(machine.GENERAL_RESULT, machine.CONTEXT, place)
+        emitter.code += machine.compare_zero(machine.GENERAL_RESULT)
+        field = emitter.jump_if(machine.EQUAL)
+        back = len(emitter.code)
+
+        def ask() -> None:
+            emitter.land([field])
+            self._calls.set_slot(frame, index)
+            self._calls.call_host(Service.REF_FUNC, frame, position)
+            emitter.code += machine.load(machine.GENERAL_RESULT, machine.FRAME, frame)
+            emitter.aim(emitter.jump(), back)
+
+        emitter.later(ask)
+        state.truncate(len(state.stack))
+        state.push_result("I", frame)
 
     # ------------------------------------------------------------------------------------------------ tables
 
