@@ -73,7 +73,10 @@ class NativeFunction(Function):
 
 
 class LinkedFunction(NativeFunction):
-    """What `compiled_function` extends: its objects have the fields of `layout.Function`."""
+    """A function of machine code that is called without Python in between.
+
+    `compiled_function` extends it: objects have the fields of `layout.Function`.
+    """
 
     __slots__ = ()
 
