@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 from wasmine.record import record
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from wasmine.runtime.tag import Tag
 
@@ -139,11 +139,48 @@ class Trap(WasmineError):
     `kind` says what, `detail` adds figures where there are some, `frames` is the wasm call stack, innermost first.
     """
 
+    _describe: Callable[[], tuple[str, Sequence[Frame]]] | None = None
+
     def __init__(self, kind: TrapKind, detail: str = "", frames: Sequence[Frame] = ()) -> None:
         self.kind = kind
-        self.detail = detail
-        self.frames: tuple[Frame, ...] = tuple(frames)
+        self._detail = detail
+        self._frames = tuple(frames)
         super().__init__(kind, detail)
+
+    @classmethod
+    def described_later(cls, kind: TrapKind, describe: Callable[[], tuple[str, Sequence[Frame]]]) -> Trap:
+        """A trap whose detail and frames are found when somebody asks: most traps are only caught."""
+        found = cls(kind)
+        found._describe = describe
+        return found
+
+    def _complete(self) -> None:
+        describe, self._describe = self._describe, None
+        if describe is not None:
+            self._detail, frames = describe()
+            self._frames = tuple(frames)
+            self.args = (self.kind, self._detail)
+
+    @property
+    def detail(self) -> str:
+        """Figures, or "" where there are none."""
+        self._complete()
+        return self._detail
+
+    @property
+    def frames(self) -> tuple[Frame, ...]:
+        """The wasm call stack, innermost first."""
+        self._complete()
+        return self._frames
+
+    @frames.setter
+    def frames(self, frames: Sequence[Frame]) -> None:
+        self._complete()
+        self._frames = tuple(frames)
+
+    def __repr__(self) -> str:
+        self._complete()
+        return super().__repr__()
 
     def __str__(self) -> str:
         return _with_stack(f"{self.kind.value}: {self.detail}" if self.detail else self.kind.value, self.frames)

@@ -6,7 +6,7 @@ import functools
 import sys
 from contextlib import suppress
 from itertools import islice
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from wasmine.compiler.availability import unavailable
 from wasmine.compiler.contexts import Contexts, contexts
@@ -25,23 +25,21 @@ from wasmine.compiler.support import needs_gc_objects
 from wasmine.compiler.table import NativeTable
 from wasmine.compiler.templates import library
 from wasmine.compiler.trapped import fault_of, trap_of
-from wasmine.compiler.unwind import Place, walk
+from wasmine.compiler.unwind import walk
 from wasmine.errors import Frame, OutOfFuel, Trap, TrapKind, UnsupportedFeature, WasmineError
 from wasmine.runtime import stack
 from wasmine.runtime.engine import Engine
 from wasmine.runtime.stack import MAX_FRAMES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from wasmine.compiler.machine.glue import Glue, NativeTrap
     from wasmine.compiler.templates.library import TemplateLibrary
+    from wasmine.compiler.unwind import Place
     from wasmine.format.types import DefinedType, GlobalType, MemoryType, TableType
     from wasmine.runtime.host import HostCallable
     from wasmine.runtime.image import Image
     from wasmine.runtime.instance import Instance
     from wasmine.runtime.module import Module
-    from wasmine.validation.location import Located
 
 
 @functools.cache
@@ -155,35 +153,37 @@ class CompilerEngine(Engine):
                 return WasmineError("the instance is closed")
             instance: Instance = code.instance
             return instance.in_use()
-        places = self._places(trap)
-        frames = self._frames(places)
+        found = self._stack(trap)
         if trap.trap == layout.OUT_OF_FUEL:
             meter = self.instances[trap.context].instance.meter
             assert meter is not None
-            return OutOfFuel(meter.describe(trap.address), frames)
-        instruction = places[0].instruction() if places else None
-        error = self._fault(trap, instruction, frames) if trap.trap == layout.FAULT else self._trap(trap, instruction)
-        error.frames = tuple(frames)
-        return error
-
-    def _trap(self, trap: NativeTrap, instruction: Located | None) -> Trap:
-        """An explicit trap."""
+            return OutOfFuel(meter.describe(trap.address), frames_of(found))
+        if trap.trap == layout.FAULT:
+            return self._fault(trap, found)
         kind = layout.trap_kind(trap.trap)
-        if not trap.trap & layout.TOLD or instruction is None:
-            return Trap(kind)
-        return trap_of(kind, trap.address, self.instances[trap.context], instruction)
+        if trap.trap & layout.TOLD and found and (instruction := found[0][0].instruction()) is not None:
+            # What it says of tables and memories is as they are now.
+            detail = trap_of(kind, trap.address, self.instances[trap.context], instruction).detail
+            return Trap.described_later(kind, lambda: (detail, frames_of(found)))
+        return Trap.described_later(kind, lambda: ("", frames_of(found)))
 
-    def _fault(self, trap: NativeTrap, instruction: Located | None, frames: Sequence[Frame]) -> Trap:
+    def _fault(self, trap: NativeTrap, found: Stack) -> Trap:
         """A trap that guard pages found."""
         memory = self._memory_at(trap.address, trap.context)
         if memory is None:
+            where = ", ".join(map(str, frames_of(found)[:1]))
             raise SystemError(
                 f"wasmine: signal {trap.signal} in compiled code at {trap.pc:#x}, address {trap.address:#x}, which is in "
-                f"no memory of the instance: a bug of the compiler, please report it ({', '.join(map(str, frames[:1]))})"
+                f"no memory of the instance: a bug of the compiler, please report it ({where})"
             )
-        if instruction is None:
-            return Trap(TrapKind.MEMORY_OUT_OF_BOUNDS)
-        return fault_of(trap.address - memory.base, memory.byte_length, instruction)
+        address, length = trap.address - memory.base, memory.byte_length
+
+        def describe() -> tuple[str, list[Frame]]:
+            instruction = found[0][0].instruction() if found else None
+            detail = fault_of(address, length, instruction).detail if instruction is not None else ""
+            return detail, frames_of(found)
+
+        return Trap.described_later(TrapKind.MEMORY_OUT_OF_BOUNDS, describe)
 
     @staticmethod
     def _memory_at(address: int, context: int) -> NativeMemory | None:
@@ -201,31 +201,32 @@ class CompilerEngine(Engine):
             return
         if isinstance(error, Trap | OutOfFuel):
             if len(error.frames) < MAX_FRAMES:
-                error.frames = (*error.frames, *self._frames(self._places(trap)))[:MAX_FRAMES]
+                error.frames = (*error.frames, *frames_of(self._stack(trap)))[:MAX_FRAMES]
             return
         with suppress(Exception):  # near the end of the stack there is no room for it
-            frames = self._frames(self._places(trap))
+            frames = frames_of(self._stack(trap))
             first = error.__traceback__
             if first is not None and first.tb_frame is sys._getframe(1):  # the caller's own entry stays the outermost
                 first.tb_next = stack.passed(frames, first.tb_next)
             else:
                 error.__traceback__ = stack.passed(frames, first)
 
-    def _places(self, trap: NativeTrap) -> list[Place]:
-        """The wasm call stack of a trap, innermost first."""
+    def _stack(self, trap: NativeTrap) -> Stack:
+        """The wasm call stack of a trap, innermost first. It keeps alive whom it names."""
         pc = trap.pc + 1 if trap.trap == layout.FAULT else trap.pc
-        found = walk(pc, trap.stack_pointer, trap.context, trap.word, self.glue.symbols)
-        return list(islice(found, MAX_FRAMES))
-
-    def _frames(self, places: Sequence[Place]) -> list[Frame]:
-        found: list[Frame] = []
-        for place in places:
-            code = self.instances.get(place.context)
-            found.append(place.frame(code.instance.name if code is not None else ""))
-        return found
+        found = walk(pc, trap.stack_pointer, trap.context, trap.word)
+        return [(place, contexts.get(place.context)) for place in islice(found, MAX_FRAMES)]
 
     def close(self) -> None:
         """What lives goes when nobody can reach it any more."""
+
+
+Stack: TypeAlias = "list[tuple[Place, NativeCode | None]]"
+
+
+def frames_of(stack: Stack) -> list[Frame]:
+    """A wasm call stack as exceptions have it."""
+    return [place.frame(code.instance.name if code is not None else "") for place, code in stack]
 
 
 __all__ = ["CompilerEngine", "NativeFunction", "template_library", "unavailable"]

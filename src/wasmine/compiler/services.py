@@ -245,7 +245,7 @@ class Services:
     def _catch(self, package: ExceptionPackage, thrower: NativeCode, reply: int) -> bool:
         """Find the handler of an exception in this activation; whether there is one, and machine code is to go on there."""
         stack = _read(reply + Reply.CALLER)
-        for place in walk(_read(stack), stack + 8, thrower.address, _read, self._engine.glue.symbols):
+        for place in walk(_read(stack), stack + 8, thrower.address, _read):
             placed = place.placed
             region = placed.code.covered.get(place.pc - placed.start)
             while region is not None:

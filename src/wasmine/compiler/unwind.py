@@ -5,16 +5,17 @@ Frames have no frame pointers. A return address says by its function how far abo
 
 from __future__ import annotations
 
+import functools
 import sys
 from bisect import bisect_right
 from typing import TYPE_CHECKING, NamedTuple
 
-from wasmine.compiler.machine import architecture
+from wasmine.compiler.machine import architecture, glue
 from wasmine.compiler.module import placed_code
 from wasmine.errors import Frame
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from wasmine.compiler.module import Placed
     from wasmine.validation.location import Located
@@ -51,19 +52,24 @@ class Place(NamedTuple):
         )
 
 
-def walk(
-    pc: int, stack: int, context: int, read: Callable[[int], int | None], symbols: Mapping[str, int]
-) -> Iterator[Place]:
+@functools.cache
+def _ways() -> tuple[dict[int, int], int, int]:
+    """Return addresses into the blob with the sizes of the frames there, that of a switch of instances, and the end."""
+    symbols, machine = glue.load().symbols, architecture.host()
+    between = {symbols[name]: machine.HOST_FRAME for name in ("host_returned", "service_returned", "compile_returned")}
+    other = symbols["other_return"]
+    between[other] = machine.OTHER_FRAME
+    return between, other, symbols["enter_returned"]
+
+
+def walk(pc: int, stack: int, context: int, read: Callable[[int], int | None]) -> Iterator[Place]:
     """The frames of wasm functions, innermost first, from a place in code, and the stack pointer and VM context there.
 
     `read(address)` is the word of the native stack at an address, None where it is not known any more.
     """
-    other = symbols["other_return"]
-    machine = architecture.host()
-    between = {symbols[name]: machine.HOST_FRAME for name in ("host_returned", "service_returned", "compile_returned")}
-    between[other] = machine.OTHER_FRAME
+    between, other, end = _ways()
     here: int | None = pc
-    while here is not None and here != symbols["enter_returned"]:
+    while here is not None and here != end:
         size = between.get(here)
         if size is None:
             # The byte before: a call may be the last instruction of a function.
