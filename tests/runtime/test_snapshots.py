@@ -245,8 +245,7 @@ def test_an_instance_can_be_copied_while_it_calls_the_host(runtime: Runtime) -> 
     assert (source.exports.m[0], taken[0].clone().exports.m[0]) == (2, 1)
 
 
-def test_an_instance_that_another_thread_runs_is_refused(compiler: Any) -> None:
-    runtime = Runtime(compiler)
+def test_an_instance_that_another_thread_runs_is_refused(runtime: Runtime) -> None:
     inside, go_on = threading.Event(), threading.Event()
 
     def wait() -> None:
@@ -317,6 +316,22 @@ def test_a_memory_with_small_pages_and_an_empty_one(runtime: Runtime) -> None:
     assert (clone.exports.a[0:5], clone.exports.b.size, clone.exports.c[9]) == (b"\0\0\0\0\3", 0, 8)
     assert clone.exports.a.grow(3) == 5
     assert clone.exports.a[4:8] == b"\3\0\0\0"
+
+
+def test_a_large_memory_is_copied_when_it_is_written_to(runtime: Runtime) -> None:
+    source = runtime.instantiate(
+        """(module (memory (export "m") 320 400) (func (export "grow") (result i32) (memory.grow (i32.const 2)))
+        (func (export "store") (param i32) (i32.store8 (local.get 0) (i32.const 7)))
+        (func (export "load") (param i32) (result i32) (i32.load8_u (local.get 0))))"""
+    )
+    source.exports.m[5 << 20] = 3
+    snapshot = source.snapshot()
+    one, two = snapshot.clone().exports, snapshot.clone().exports
+    one.store(6 << 20)
+    assert [one.load(5 << 20), one.load(6 << 20), two.load(6 << 20), source.exports.load(6 << 20)] == [3, 7, 0, 0]
+    assert (one.grow(), one.load((320 << 16) + 9), one.load(6 << 20)) == (320, 0, 7)
+    one.store((320 << 16) + 9)
+    assert (two.grow(), two.load((320 << 16) + 9), snapshot.clone().exports.m.size) == (320, 0, 320)
 
 
 # ---------------------------------------------------------------------------------------------- pools

@@ -12,7 +12,6 @@ from wasmine.compiler.domain import Domain
 from wasmine.compiler.function import NativeFunction, compiled_function
 from wasmine.compiler.machine.layout import Context, Record
 from wasmine.compiler.references import display_address, type_number
-from wasmine.errors import WasmineError
 from wasmine.runtime.host import Caller
 
 if TYPE_CHECKING:
@@ -273,9 +272,7 @@ class NativeCode:
         """WasmineError if another thread runs the instance."""
         thread = ctypes.c_uint64.from_address(self.address + Context.THREAD).value
         if thread and thread != self.engine.glue.threads.current().address:
-            raise WasmineError(
-                f"instance {self.instance.name or self.instance.module.name!r} is in use by another thread"
-            )
+            raise self.instance.in_use()
 
     def monitor(self, memory: int) -> Monitor:
         """The waiters of a memory."""

@@ -11,6 +11,7 @@ import itertools
 import linecache
 import marshal
 import re
+import sys
 import threading
 import weakref
 from types import CodeType, FunctionType
@@ -256,7 +257,10 @@ class InstanceCode:
         return found
 
     def check_idle(self) -> None:
-        """Python runs one thread at a time: what another one does is whole between any two of our steps."""
+        """WasmineError if another thread runs the instance."""
+        user = self.user.get("thread")
+        if user is not None and user != threading.get_ident() and user in sys._current_frames():
+            raise self.instance.in_use()
 
     def refresh(self) -> None:
         """The time limit is looked up in every call."""

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 # Larger memories are mappings, for the pages of a bytearray all exist from the start.
 _BYTEARRAY_CEILING: Final = 64 << 20
+# Larger images are mapped and shared until they are written to, for a copy takes longer than slower accesses cost.
+_COPY_CEILING: Final = 16 << 20
 # As much address space as a shared memory takes at once: its bytes must not move while other threads use them.
 _SHARED_CEILING: Final = 1 << 32
 # Linux's value; Python names it from 3.13 on. Pages that a guest never touches must not count.
@@ -58,10 +60,12 @@ class InterpreterMemory(Memory):
             maximum = type.limits.maximum or 0
             reserved = max(min(maximum << type.page_size_log2, _SHARED_CEILING), self._size, 1)
             self._buffer: bytearray | mmap.mmap = _mapping(reserved)
+        elif image is not None and image.length > _COPY_CEILING and image.descriptor >= 0:
+            # Sealed: it cannot be resized, so a memory that grows gets a buffer of its own.
+            self._buffer = mmap.mmap(image.descriptor, image.length, flags=mmap.MAP_PRIVATE)
         else:
             self._buffer = _allocate(self._size)
-        if image is not None:
-            for position, data in image.pieces():
+            for position, data in image.pieces() if image is not None else ():
                 self._buffer[position : position + len(data)] = data
         self._attached: list[tuple[weakref.ref[InstanceCode], str]] = []
         self.views: dict[str, Any] = {}
