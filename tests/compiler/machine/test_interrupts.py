@@ -168,15 +168,18 @@ def test_a_handler_may_call_something_that_traps() -> None:
 def test_a_handler_that_is_set_by_a_host_function_is_honoured() -> None:
     before = signal.getsignal(signal.SIGUSR1)
     calls = []
+    signals = sent(signal.SIGUSR1)
 
     def host() -> None:
         if not calls:
             signal.signal(signal.SIGUSR1, stop)
+            signals.__enter__()
         calls.append(1)
 
     try:
-        with pytest.raises(Stop), sent(signal.SIGUSR1):
+        with pytest.raises(Stop):
             guest(host).exports["keep calling"]()
+        signals.__exit__(None, None, None)
     finally:
         signal.signal(signal.SIGUSR1, before)
 
