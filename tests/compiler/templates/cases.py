@@ -78,7 +78,7 @@ def constants(library: TemplateLibrary, shape: Shape, rng: random.Random) -> lis
     if shape.kinds != "RC" and not shape.kinds.startswith("RCR"):
         return found
     # What ARM64 has immediates for.
-    found += [4094, -4094, 4095, 0x5000, -0xFFF000, 0xFF0, 0x7F8000, 0x55555555, ~0x3C, -0x10000]
+    found += [4094, -4094, 4095, 0x5000, -0xFFF000, 0xFFFFFF, -0x123456, 0xFF0, 0x7F8000, 0x55555555, ~0x3C, -0x10000]
     return [value for value in found if library.accepts_immediate(shape.name, value)]
 
 

@@ -134,6 +134,24 @@ def test_a_displacement_that_does_not_fit_comes_from_a_register() -> None:
     assert expand(load, (0, 0, 0, 0), 1 << OFFSET)[0] == code[:4] + LDR_W.to_bytes(4, "little") + code[16:]
 
 
+def test_a_displacement_of_24_bits_takes_one_more_instruction() -> None:
+    load = variant(LDR_W | 8 << 5, holes=(Hole(0, DISPLACEMENT, OFFSET, 0),))
+    code, holes = expand(load, (0, 0, 0, 0), AT_ZERO)
+    filled = bytearray(code)
+    for hole in holes:
+        fill(filled, hole, 0x123450)
+    assert words(filled) == [0x91448D11, 0xB9445220]  # add x17, x8, #0x123, lsl #12; ldr w0, [x17, #0x450]
+
+
+def test_an_immediate_of_24_bits_is_added_in_two_steps() -> None:
+    add = variant(ADD_W, holes=(Hole(0, ADDITION, 1, 0),))
+    code, holes = expand(add, (0, 0, 0, 0), 0)
+    filled = bytearray(code)
+    for hole in holes:
+        fill(filled, hole, -0x123456)
+    assert words(filled) == [0x51448C11, 0x51115A20]  # sub w17, w0, #0x123, lsl #12; sub w0, w17, #0x456
+
+
 def test_a_move_that_does_not_fit_is_two() -> None:
     move = variant(MOVZ_W, holes=(Hole(0, MOVE, 0, 0),))
     code, holes = expand(move, (0, 0, 0, 0), 0)
@@ -153,7 +171,8 @@ def test_a_value_that_no_instruction_can_hold_is_refused() -> None:
     [
         ("i32.add", 4095, True),
         ("i32.add", -4095, True),
-        ("i32.add", 4097, False),
+        ("i32.add", 0xFFFFFF, True),
+        ("i32.add", 0x1000000, False),
         ("i64.add", 0x5000, True),
         ("i32.and", 0xFF, True),
         ("i32.and", -2, True),
@@ -178,16 +197,22 @@ def test_immediates_are_what_instructions_hold(name: str, value: int, accepted: 
 def test_promises_about_values_are_those_that_hold(libraries: dict[str, TemplateLibrary]) -> None:
     library = libraries["arm64"]
     load = library.numbers["i32.load R D guard"]
-    assert library.small(load, {OFFSET: 0}) == 1 << OFFSET | AT_ZERO
-    assert library.small(load, {OFFSET: 16380}) == 1 << OFFSET
-    assert library.small(load, {OFFSET: 16384}) == 0
-    assert [len(library.code(load, small=small).code) for small in (1 << OFFSET | AT_ZERO, 1 << OFFSET, 0)] == [
-        4,
-        8,
-        16,
-    ]
+    sizes = {}
+    for offset in (0, 16380, 16384, 0xFFFFFC, 0x100002, 0x1000000, 0x100FFF):
+        small = library.small(load, {OFFSET: offset})
+        sizes[offset] = small, len(library.code(load, small=small).code)
+    fits = 1 << OFFSET
+    assert sizes == {
+        0: (fits | AT_ZERO, 4),
+        16380: (fits, 8),
+        16384: (AT_ZERO, 12),
+        0xFFFFFC: (AT_ZERO, 12),
+        0x100002: (AT_ZERO, 12),
+        0x1000000: (0, 16),
+        0x100FFF: (0, 16),  # the rest is not a multiple of 4, and too large for a displacement that is none
+    }
     checked = library.numbers["i64.load R D check"]
-    assert library.small(checked, {OFFSET: 4096, 6: 8}) == 1 << 6  # not the end of the access
+    assert library.small(checked, {OFFSET: 4096, 6: 8}) == 1 << 6 | AT_ZERO  # not the end of the access
 
 
 def test_code_with_any_registers_decodes_to_these_registers(libraries: dict[str, TemplateLibrary]) -> None:

@@ -159,7 +159,10 @@ class Trial:
                 columns.append(list(islice(cycle(self._values(letter)), COUNT)))
         rows = [tuple(row) for row in zip(*columns, strict=True)] or [()]
         values_by_hole = {hole: 16 * hole + bias for hole in range(4)}
-        values_by_hole |= {OFFSET: self.rng.choice((0, 8, 100, 0x1000, 0x7FFFFF00)), MEMORY_BASE: BASE_FIELD + bias}
+        values_by_hole |= {
+            OFFSET: self.rng.choice((0, 8, 100, 0x1000, 0x123450, 0x123457, 0x7FFFFF00)),
+            MEMORY_BASE: BASE_FIELD + bias,
+        }
         values_by_hole |= {MEMORY_LENGTH: LENGTH_FIELD + bias}
         for place, value in fixed.items():
             if shape.kinds[place] == "C":

@@ -29,7 +29,7 @@ _TRAPS: Final = tuple(TrapKind)
 # The promises about values that make a difference to see. (On x86-64 only numbers become shorter.)
 _FORMS: Final = {
     "amd64": ((0, ""),),
-    "arm64": ((0x7F, ""), (0xFF, ", at offset 0"), (0, ", for any values")),
+    "arm64": ((0x7F, ""), (0xFF, ", at offset 0"), (0xEF, ", offsets of 24 bits"), (0, ", for any values")),
 }
 # The kinds of holes for values, by architecture.
 _KINDS: Final = {
@@ -47,6 +47,9 @@ _KINDS: Final = {
         10: "16 bits",
         11: "low 16 bits",
         12: "more 16 bits",
+        13: "upper 12 of 24 bits",
+        14: "lower 12 bits",
+        15: "lower 12 bits",
     },
 }
 

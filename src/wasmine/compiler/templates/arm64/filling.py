@@ -4,9 +4,9 @@ Every instruction is a word, with the registers' numbers in fields of five bits:
 code, which has 0 everywhere, plus a multiple of a mask for each operand. The compiler's registers are numbered from 0 to
 15; `GENERAL` says which these are.
 
-A template's code is stored with the short form of everything. Where a value does not fit, the instruction is replaced by
-one that takes the number from x17, behind two that put it there. Where memory is accessed there is a second code, for the
-static offset 0.
+A template's code is stored with the short form of everything. Where a value does not fit, x17 helps: with the sum of the
+first operand and the upper 12 of 24 bits, or, behind two more instructions, with the whole number. Where memory is accessed
+there is a second code, for the static offset 0.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SPARE: Final = 17
 """The register that takes numbers which do not fit."""
 
 AT_ZERO: Final = 128
-"""In `small`, and the name of a variant: the static offset is 0."""
+"""In `small`, and the name of a variant: the static offset is 0. If it does not fit, this promises that 24 bits hold it."""
 
 # The kinds of holes for values: the instructions' immediate fields.
 DISPLACEMENT: Final = 1  # of a load or store: 12 bits, times the access's size, or 9 bits with a sign
@@ -40,6 +40,9 @@ LANES_RIGHT: Final = 9
 MOVE: Final = 10  # of movz: a number of 16 bits; of movn if negative
 LOW: Final = 11  # the same for the low 16 bits of a number whose others follow
 KEEP: Final = 12  # of movk: 16 bits of a number, which ones the instruction says
+UPPER: Final = 13  # of an addition: the upper 12 of 24 bits
+LOWER: Final = 14  # of the addition behind: the lower 12 bits
+BEHIND: Final = 15  # the same as a displacement
 
 NEGATIVE: Final = 1 << 30
 """The bit of an addition that makes it a subtraction, and of movz that makes it movn, and the other way round."""
@@ -47,12 +50,12 @@ NEGATIVE: Final = 1 << 30
 
 def choices(shrinkable: int, bases: int) -> list[int]:
     """The variants: that for any offset, and that for the offset 0 if there is one."""
-    return [0, AT_ZERO] if shrinkable & AT_ZERO else [0]
+    return [0, AT_ZERO] if bases else [0]
 
 
 def choice(small: int, registers: Sequence[int], shrinkable: int, bases: int) -> int:
-    """The variant for these promises about values."""
-    return small & shrinkable & AT_ZERO
+    """The variant for these promises about values; `bases` says that there is one for the offset 0."""
+    return AT_ZERO if bases and small & AT_ZERO and small >> OFFSET & 1 else 0
 
 
 def expand(variant: Variant, registers: Sequence[int], small: int) -> tuple[bytes, tuple[Hole, ...]]:
@@ -65,19 +68,24 @@ def expand(variant: Variant, registers: Sequence[int], small: int) -> tuple[byte
         register = registers[operand]
         number += GENERAL[register] * general + register * vector
     code = number.to_bytes(length, "little")
-    long = [hole for hole in holes if hole.kind in _LENGTHEN and not small >> hole.operand & 1]
-    return _lengthen(code, holes, long) if long else (code, holes)
+    if all(small >> hole.operand & 1 or hole.kind not in LENGTHENED for hole in holes):
+        return code, holes
+    return _lengthen(code, holes, small)
 
 
 def small(variant: Variant, values: Mapping[int, int]) -> int:
     """The values that fit in all their holes, as bits, and AT_ZERO."""
     found = AT_ZERO if values.get(OFFSET) == 0 else 0
-    for number in values:
-        found |= 1 << number
-    word = variant.code
-    for offset, kind, number, addend in variant.holes:
-        if kind < HOLE_TAKEN and encode(kind, word >> 8 * offset & 0xFFFFFFFF, values[number] + addend) is None:
-            found &= ~(1 << number)
+    for number, value in values.items():
+        holes = [
+            (hole.kind, variant.code >> 8 * hole.offset & 0xFFFFFFFF, value + hole.addend)
+            for hole in variant.holes
+            if hole.kind < HOLE_TAKEN and hole.operand == number
+        ]
+        if all(encode(*hole) is not None for hole in holes):
+            found |= 1 << number
+        elif number == OFFSET and all(_splits(*hole) for hole in holes):
+            found |= AT_ZERO
     return found
 
 
@@ -104,7 +112,7 @@ def accepts_immediate(name: str, value: int) -> bool:
     if operation in ("shl", "shr_s", "shr_u", "rotl", "rotr"):
         return True
     if operation == "add":
-        return abs(value) < 4096 or (value & 4095 == 0 and abs(value) < 1 << 24)
+        return abs(value) < 1 << 24
     return -4095 < value < 4095 and (operation[-2:] != "_u" or value not in (-1, 0))
 
 
@@ -211,6 +219,21 @@ def _keep(word: int, value: int) -> int:
     return word | (value >> 16 * part & 0xFFFF) << 5
 
 
+def _upper(word: int, value: int) -> int | None:
+    if value < 0:
+        word ^= NEGATIVE
+        value = -value
+    return word | 1 << 22 | value >> 12 << 10 if value < 1 << 24 else None
+
+
+def _lower(word: int, value: int) -> int:
+    return word | value << 10 & 0xFFF << 10 if value >= 0 else word ^ NEGATIVE | (-value & 0xFFF) << 10
+
+
+def _behind(word: int, value: int) -> int | None:
+    return _displacement(word, value & 0xFFF)
+
+
 _ENCODERS: Final[dict[int, Callable[[int, int], int | None]]] = {
     DISPLACEMENT: _displacement,
     ADDITION: _addition,
@@ -224,49 +247,71 @@ _ENCODERS: Final[dict[int, Callable[[int, int], int | None]]] = {
     MOVE: _move,
     LOW: _low,
     KEEP: _keep,
+    UPPER: _upper,
+    LOWER: _lower,
+    BEHIND: _behind,
 }
 
 # ---------------------------------------------------------------------------------------------------- long forms
 
 _MOVE_SPARE: Final = 0xD2800000 | SPARE  # movz x17, #0
 _MOVK: Final = 0x20000000 | 1 << 21  # what makes of a movz the movk of bits 16 to 31
+_SETS_FLAGS: Final = 1 << 29
+LENGTHENED: Final = frozenset((DISPLACEMENT, ADDITION, MOVE))
+"""The kinds of holes whose instructions have a long form."""
+
+_Words = tuple[tuple[int, int], ...]
+"""Instructions, each with the kind of its hole, 0 if it has none."""
 
 
-def _lengthen(code: bytes, holes: Sequence[Hole], long: Sequence[Hole]) -> tuple[bytes, tuple[Hole, ...]]:
-    """The code with room for values of 32 bits in some holes, and the holes where they are then."""
+def _lengthen(code: bytes, holes: Sequence[Hole], small: int) -> tuple[bytes, tuple[Hole, ...]]:
+    """The code with room for values that are not small, and the holes where they are then."""
     result = bytearray()
     moved: list[Hole] = []
     done = 0
-    for hole in sorted(holes):
-        if hole not in long:
-            moved.append(hole._replace(offset=hole.offset + len(result) - done))
-            continue
+    for hole in holes:
         result += code[done : hole.offset]
         done = hole.offset + 4
         word = int.from_bytes(code[hole.offset : done], "little")
-        words = _LENGTHEN[hole.kind](word)
-        at = len(result)
-        moved.append(hole._replace(offset=at, kind=LOW))
-        moved.append(hole._replace(offset=at + 4, kind=KEEP))
-        for each in words:
+        words: _Words = ((word, hole.kind),)
+        if hole.kind in LENGTHENED and not small >> hole.operand & 1:
+            # Immediates have been accepted; of what is in the frame or the context nothing is promised.
+            near = small & AT_ZERO != 0 if hole.operand == OFFSET else hole.kind == ADDITION
+            words = _LONG_FORMS[hole.kind](word, near)
+        for each, kind in words:
+            if kind:
+                moved.append(hole._replace(offset=len(result), kind=kind))
             result += each.to_bytes(4, "little")
     return bytes(result + code[done:]), tuple(moved)
 
 
-def _long_displacement(word: int) -> tuple[int, ...]:
-    """ldr t, [n, x17]"""
-    return _MOVE_SPARE, _MOVE_SPARE | _MOVK, word & ~(1 << 24) | 1 << 21 | SPARE << 16 | 0b011010 << 10
+def _splits(kind: int, word: int, value: int) -> bool:
+    """Whether the long form for 24 bits holds a value."""
+    if kind == DISPLACEMENT:
+        return 0 <= value < 1 << 24 and _behind(word, value) is not None
+    return bool(word & _SETS_FLAGS) or abs(value) < 1 << 24
 
 
-def _long_addition(word: int) -> tuple[int, ...]:
-    """add d, n, x17"""
-    return _MOVE_SPARE, _MOVE_SPARE | _MOVK, word & 0xE00003FF | 0b01011 << 24 | SPARE << 16
+def _long_displacement(word: int, near: bool) -> _Words:
+    """add x17, n, #upper; ldr t, [x17, #lower]. For others ldr t, [n, x17]."""
+    base = word >> 5 & 31
+    if near:
+        return (0x91000000 | base << 5 | SPARE, UPPER), (word & ~(31 << 5) | SPARE << 5, BEHIND)
+    load = word & ~(1 << 24) | 1 << 21 | SPARE << 16 | 0b011010 << 10
+    return (_MOVE_SPARE, LOW), (_MOVE_SPARE | _MOVK, KEEP), (load, 0)
 
 
-def _long_move(word: int) -> tuple[int, ...]:
-    return word, word | _MOVK
+def _long_addition(word: int, near: bool) -> _Words:
+    """add x17, n, #upper; add d, x17, #lower. For others, and where flags are set, add d, n, x17."""
+    if near and not word & _SETS_FLAGS:
+        return (word & ~31 | SPARE, UPPER), (word & ~(31 << 5) | SPARE << 5, LOWER)
+    add = word & 0xE00003FF | 0b01011 << 24 | SPARE << 16
+    return (_MOVE_SPARE, LOW), (_MOVE_SPARE | _MOVK, KEEP), (add, 0)
 
 
-_LENGTHEN: Final = {DISPLACEMENT: _long_displacement, ADDITION: _long_addition, MOVE: _long_move}
-LENGTHENED: Final = frozenset(_LENGTHEN)
-"""The kinds of holes whose instructions have a long form."""
+def _long_move(word: int, near: bool) -> _Words:
+    """movz and movk"""
+    return (word, LOW), (word | _MOVK, KEEP)
+
+
+_LONG_FORMS: Final = {DISPLACEMENT: _long_displacement, ADDITION: _long_addition, MOVE: _long_move}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from wasmine.compiler.templates.architecture import TAKEN, TRAP, LiftError, Prepared
 from wasmine.compiler.templates.arm64.decode import decode
 from wasmine.compiler.templates.arm64.filling import AT_ZERO, LENGTHENED, SPARE
-from wasmine.compiler.templates.expand import HOLE_TAKEN, HOLE_TRAP, Hole, Variant
+from wasmine.compiler.templates.expand import HOLE_TAKEN, HOLE_TRAP, OFFSET, Hole, Variant
 from wasmine.compiler.templates.expand import Field as Masks
 
 if TYPE_CHECKING:
@@ -20,16 +20,17 @@ _BRANCH: Final = 0x14000000
 
 
 def prepare(template: Template[Instruction]) -> Prepared:
-    """The template's code, that for the offset 0 if there is one, and which values have long forms."""
+    """The template's code, that for the offset 0 if there is one (`bases` says so), and which values have long forms."""
     listings = [template.instructions]
     shrinkable = 0
     if template.at_zero:
         listings.append(template.at_zero)
-        shrinkable = AT_ZERO
     for instructions in listings:
         _check_long_forms(instructions)
         shrinkable |= sum({1 << each.number for each in instructions if each.hole in LENGTHENED})
-    return Prepared(shrinkable, 0, tuple(map(_variant, listings)))
+    if shrinkable >> OFFSET & 1:
+        shrinkable |= AT_ZERO
+    return Prepared(shrinkable, len(listings) - 1, tuple(map(_variant, listings)))
 
 
 def _variant(instructions: Sequence[Instruction]) -> Variant:
