@@ -130,12 +130,10 @@ _TABLE: Final = """
 00.01111_0......._100..1nn_nnnddddd  xd= xn
 01.01111_0......._100..1nn_nnnddddd  xd+ xn
 01.11111_0......._0.0.01nn_nnnddddd  xd= xn
-# ext; zip, uzp, trn; tbl; fmul by a lane
+# ext; zip, uzp, trn; tbl
 0.101110_000mmmmm_0....0nn_nnnddddd  xd= xn xm
 0.001110_..0mmmmm_0...10nn_nnnddddd  xd= xn xm
 0.001110_000mmmmm_000000nn_nnnddddd  xd= xn xm
-01011111_1..mmmmm_1001.0nn_nnnddddd  xd= xn xm
-0.001111_1..mmmmm_1001.0nn_nnnddddd  xd= xn xm
 # jumps: b; b.cond; cbz, cbnz; tbz, tbnz
 000101.._........_........_........
 01010100_........_........_...0....  f

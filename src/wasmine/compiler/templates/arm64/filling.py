@@ -257,6 +257,7 @@ _ENCODERS: Final[dict[int, Callable[[int, int], int | None]]] = {
 _MOVE_SPARE: Final = 0xD2800000 | SPARE  # movz x17, #0
 _MOVK: Final = 0x20000000 | 1 << 21  # what makes of a movz the movk of bits 16 to 31
 _SETS_FLAGS: Final = 1 << 29
+_BASES: Final = (20, 21)  # the context and the frame
 LENGTHENED: Final = frozenset((DISPLACEMENT, ADDITION, MOVE))
 """The kinds of holes whose instructions have a long form."""
 
@@ -275,8 +276,8 @@ def _lengthen(code: bytes, holes: Sequence[Hole], small: int) -> tuple[bytes, tu
         word = int.from_bytes(code[hole.offset : done], "little")
         words: _Words = ((word, hole.kind),)
         if hole.kind in LENGTHENED and not small >> hole.operand & 1:
-            # Immediates have been accepted; of what is in the frame or the context nothing is promised.
-            near = small & AT_ZERO != 0 if hole.operand == OFFSET else hole.kind == ADDITION
+            # Immediates have been accepted; of offsets in the frame and in the context nothing is promised.
+            near = small & AT_ZERO != 0 if hole.operand == OFFSET else word >> 5 & 31 not in _BASES
             words = _LONG_FORMS[hole.kind](word, near)
         for each, kind in words:
             if kind:

@@ -168,6 +168,8 @@ class _Reader:
         found: list[Node[Instruction]] = []
         destinations: dict[Node[Instruction], int] = {}
         for index, word in enumerate(self._words):
+            if word & _LANE_MASK in _BY_LANE:
+                word = _BY_LANE[word & _LANE_MASK] | word & ~_LANE_MASK
             decoded = decode(word)
             relocation = self._relocations.pop(4 * index, None)
             nodes = self._jump(index, word, decoded, relocation, destinations) or self._plain(word, decoded, relocation)
@@ -324,6 +326,9 @@ def _without_moves(nodes: list[Node[Instruction]]) -> list[Node[Instruction]]:
 _MOVE_32: Final = 0x2A0003E0
 _MOVED: Final = 0x001F001F
 _OPERATIONS: Final = (5, 8, 9, 13)
+# fmul of scalars by lane 0 of a vector, which is slower on some processors, and as it should be
+_LANE_MASK: Final = 0xFFE0FC00
+_BY_LANE: Final = {0x5F809000: 0x1E200800, 0x5FC09000: 0x1E600800}
 # ldr of s, d, q with an immediate, by the upper bits, as the literal form
 _LITERALS: Final = {0xBD4: 0x1C000000, 0xFD4: 0x5C000000, 0x3DC: 0x9C000000}
 _BRANCH: Final = 0x14000000
