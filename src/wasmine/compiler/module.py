@@ -20,6 +20,7 @@ from wasmine.compiler.machine.layout import Context, Record
 from wasmine.compiler.machine.lock import lock
 from wasmine.compiler.references import display_address, type_number
 from wasmine.compiler.storage import packed, unpacked
+from wasmine.errors import Frame
 from wasmine.format.types import FuncType, is_function_type
 from wasmine.validation.location import Located, locate
 
@@ -56,6 +57,9 @@ Every call reads the table. If it lies in the same lines of the cache as the fra
 which goes by chance, a call costs 2 to 5 ns more on AMD's Zen.
 """
 
+
+_MOST_FRAMES: Final = 4096
+"""So many frames of call stacks are remembered for each module: instances may have any number of names."""
 
 _STRIDE: Final = 13
 """Functions begin so many lines of the cache behind each other in their pages: prime to the 64 that a page has."""
@@ -112,11 +116,22 @@ class ModuleNames:
         self.module_name = module.name
         self._module = weakref.ref(module)
         self._located: dict[tuple[int, int], Located] = {}
+        self._frames: dict[tuple[str, int, int | None], Frame] = {}
 
     def function_name(self, index: int) -> str:
         """A function's name for people."""
         module = self._module()
         return module.function_name(index) if module is not None else f"func[{index}]"
+
+    def frame(self, instance: str, index: int, offset: int | None) -> Frame:
+        """A frame, as tracebacks show it; `instance` is the name of the instance, if it has one."""
+        found = self._frames.get((instance, index, offset))
+        if found is None:
+            if len(self._frames) > _MOST_FRAMES:
+                self._frames.clear()
+            found = Frame(instance or self.module_name, self.function_name(index), index, offset)
+            self._frames[instance, index, offset] = found
+        return found
 
     def instruction(self, index: int, end: int) -> Located:
         """The instruction of a defined function that ends at an offset; its own is in the binary of the module.

@@ -5,6 +5,7 @@ Machine code tells the kind, and for some kinds one number; the rest is in the i
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Final
 
 from wasmine.errors import Trap, TrapKind
@@ -58,13 +59,19 @@ def fault_of(address: int, length: int, instruction: Located) -> Trap:
 
     One that begins before the end of the memory faults at the end, so it is not known where it begins.
     """
-    size = _size(instruction)
-    if address > length or size == 1 or BY_NAME[instruction.name].is_atomic:  # which is aligned
+    size, is_atomic = _access_of(instruction.name)
+    if address > length or size == 1 or is_atomic:  # which is aligned
         return traps.memory_access(address, size, length)
     detail = f"{size} bytes at or across the end of a memory of {length:#x} bytes"
     return Trap(TrapKind.MEMORY_OUT_OF_BOUNDS, detail)
 
 
+@functools.cache
+def _access_of(name: str) -> tuple[int, bool]:
+    """How many bytes an instruction accesses, and whether atomically."""
+    instruction = BY_NAME[name]
+    return 1 << max(instruction.alignment, 0), instruction.is_atomic
+
+
 def _size(instruction: Located) -> int:
-    """How many bytes an instruction accesses."""
-    return 1 << max(BY_NAME[instruction.name].alignment, 0)
+    return _access_of(instruction.name)[0]

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from wasmine.compiler.machine import architecture, glue
 from wasmine.compiler.module import placed_code
-from wasmine.errors import Frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from wasmine.compiler.module import Placed
+    from wasmine.errors import Frame
     from wasmine.validation.location import Located
 
 
@@ -44,12 +44,7 @@ class Place(NamedTuple):
         placed = self.placed
         index = placed.code.index
         found = self.instruction()
-        return Frame(
-            instance or placed.module.module_name,
-            placed.module.function_name(index),
-            index,
-            found.offset if found is not None else None,
-        )
+        return placed.module.frame(instance, index, found.offset if found is not None else None)
 
 
 @functools.cache
