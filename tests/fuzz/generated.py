@@ -75,6 +75,7 @@ PROFILES: Final[dict[str, tuple[dict[str, Any], ...]]] = {
     "int-notrap": ({**_WASM2, "allow-floats": False, "simd-enabled": False, "disallow-traps": True},),
     "wasm3": (_WASM3,),
     "wasm3-notrap": ({**_WASM3, "disallow-traps": True},),
+    "objects": ({**_WASM3, "disallow-traps": True, "min-types": 12, "simd-enabled": False, "max-instructions": 600},),
     "large": ({**_WASM3, "disallow-traps": True, "max-instructions": 5000, "min-funcs": 1},),
     "native": (_NATIVE,),
     "native-notrap": ({**_NATIVE, "disallow-traps": True},),
