@@ -201,6 +201,9 @@ class _Unlowered(InterpreterFunction):
         return enter(self.instance.code, lambda *arguments: self.code(*arguments), args)
 
 
+_Unlowered.__name__ = InterpreterFunction.__name__  # type: ignore[method-assign]  # to people there is no difference
+
+
 class InstanceCode:
     """The namespace of an instance and the functions in it.
 
