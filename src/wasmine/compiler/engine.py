@@ -169,7 +169,7 @@ class CompilerEngine(Engine):
 
     def _fault(self, trap: NativeTrap, found: Stack) -> Trap:
         """A trap that guard pages found."""
-        memory = self._memory_at(trap.address, trap.context)
+        memory = _memory_at(trap.address, found[0][1]) if found else None
         if memory is None:
             where = ", ".join(map(str, frames_of(found)[:1]))
             raise SystemError(
@@ -184,12 +184,6 @@ class CompilerEngine(Engine):
             return detail, frames_of(found)
 
         return Trap.described_later(TrapKind.MEMORY_OUT_OF_BOUNDS, describe)
-
-    @staticmethod
-    def _memory_at(address: int, context: int) -> NativeMemory | None:
-        """The memory of the instance with this VM context that an address belongs to."""
-        memories: list[Any] = contexts[context].instance.memories
-        return next((memory for memory in memories if memory.base <= address < memory.base + memory.reserved), None)
 
     def is_idle(self) -> bool:
         """Whether no thread runs wasm code, or Python code that such code called."""
@@ -222,6 +216,16 @@ class CompilerEngine(Engine):
 
 
 Stack: TypeAlias = "list[tuple[Place, NativeCode | None]]"
+
+
+def _memory_at(address: int, code: NativeCode | None) -> NativeMemory | None:
+    """The memory of an instance that an address belongs to."""
+    memories: list[Any] = code.instance.memories if code is not None else []
+    for memory in memories:
+        if memory.base <= address < memory.base + memory.reserved:
+            found: NativeMemory = memory
+            return found
+    return None
 
 
 def frames_of(stack: Stack) -> list[Frame]:
