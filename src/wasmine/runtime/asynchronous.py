@@ -14,11 +14,11 @@ import functools
 import os
 import threading
 import time
-from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeAlias, TypeVar
 
 from wasmine.runtime import deadline
 from wasmine.runtime.deadline import Expired, Scope
+from wasmine.runtime.mailbox import Mailbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -100,7 +100,7 @@ class _Call:
         self.scope = Scope()
         self.cancelled = False
         # What the thread waits for: calls to run meanwhile, and the task of a host function that ended.
-        self.events: SimpleQueue[_Work | asyncio.Task[Any]] = SimpleQueue()
+        self.events: Mailbox[_Work | asyncio.Task[Any]] = Mailbox()
         self._work = work
         self._task: asyncio.Task[Any] | None = None  # of the asynchronous host function that it is in
 
@@ -156,11 +156,11 @@ class _Call:
             raise RuntimeError("the event loop of the call is closed")
         while True:
             moment = deadline.current()
-            try:
-                event = self.events.get(timeout=None if moment is None else max(moment - time.monotonic(), 0.0))
-            except Empty:
+            event = self.events.get(None if moment is None else max(moment - time.monotonic(), 0.0))
+            if event is None:
                 self._tell(self._cancel_task)
                 event = self.events.get()
+                assert event is not None
             if isinstance(event, asyncio.Task):
                 break
             event()
@@ -185,14 +185,14 @@ class _Threads:
     """Threads that run calls: one that is idle, else another one. They are daemons: a guest does not keep a process."""
 
     def __init__(self) -> None:
-        self._idle: list[SimpleQueue[_Work]] = []
+        self._idle: list[Mailbox[_Work]] = []
 
     def run(self, work: _Work) -> None:
         """Have a thread do it."""
         try:
             queue = self._idle.pop()
         except IndexError:
-            queue = SimpleQueue()
+            queue = Mailbox()
             threading.Thread(target=self._serve, args=(queue,), name="wasmine call", daemon=True).start()
         queue.put(work)
 
@@ -200,15 +200,15 @@ class _Threads:
         """After a fork there are none in the child."""
         self._idle.clear()
 
-    def _serve(self, queue: SimpleQueue[_Work]) -> None:
+    def _serve(self, queue: Mailbox[_Work]) -> None:
         while True:
-            try:
-                work = queue.get(timeout=LINGER)
-            except Empty:
+            work = queue.get(LINGER)
+            if work is None:
                 try:
                     self._idle.remove(queue)
                 except ValueError:  # somebody has just taken it
                     work = queue.get()
+                    assert work is not None
                 else:
                     return
             work()

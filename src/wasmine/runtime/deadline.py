@@ -13,10 +13,10 @@ import os
 import sys
 import threading
 import time
-from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 
 from wasmine.errors import Timeout, UnsupportedFeature
+from wasmine.runtime.mailbox import Mailbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -189,7 +189,7 @@ class Watchdog:
         self.thread: threading.Thread | None = None
         self._lock = threading.RLock()  # a signal handler that runs while it is held may call wasm
         self._scopes: set[Scope] = set()
-        self._wake: SimpleQueue[None] = SimpleQueue()
+        self._wake: Mailbox[bool] = Mailbox()
         self._next = _FAR  # when the thread looks again at the latest
 
     def add(self, scope: Scope) -> None:
@@ -208,7 +208,7 @@ class Watchdog:
 
     def wake(self) -> None:
         """Look at once."""
-        self._wake.put(None)
+        self._wake.put(True)
         if self.thread is None and not sys.is_finalizing():  # no thread would begin any more
             with self._lock:
                 if self.thread is None:
@@ -219,7 +219,7 @@ class Watchdog:
     def forget_thread(self) -> None:
         """After a fork there is none in the child."""
         self._lock = threading.RLock()
-        self._wake = SimpleQueue()
+        self._wake = Mailbox()
         self.thread = None
         self._next = _FAR
         here = threading.get_ident()
@@ -248,18 +248,14 @@ class Watchdog:
                 return
             following = min(following, now + LINGER)
             self._next = following
-            try:
-                self._wake.get(timeout=max(following - time.monotonic(), 0.0005))
-                while True:
-                    self._wake.get_nowait()
-            except Empty:
-                pass
+            self._wake.get(max(following - time.monotonic(), 0.0005))
+            self._wake.clear()
 
     def _leave(self) -> bool:
         """Whether nobody came meanwhile."""
         with self._lock:
             self.thread = None
-            if self._wake.empty() and not self._scopes:
+            if not self._wake and not self._scopes:
                 return True
             self.thread = threading.current_thread()
             return False

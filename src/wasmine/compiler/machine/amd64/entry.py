@@ -49,14 +49,13 @@ TO_PYTHON: Final = f"""\
 1:"""
 """From wasm code to Python, in the thread r15, with the data page in r14 and an aligned stack: the GIL is held then."""
 
-TO_WASM: Final = f"""\
-  cmp dword ptr [r12+{Context.RELEASE}], 0
-  je 1f
-  call [r14+{Data.SAVE_THREAD}]
-  mov [r15+{Thread.STATE}], rax
-1:
-  mov dword ptr [r15+{Thread.INSIDE}], 1"""
-"""Back to wasm code of the context r12. Whoever does it has to look at Thread.SIGNALS afterwards."""
+TO_WASM: Final = f"  mov dword ptr [r15+{Thread.INSIDE}], 1"
+"""Back to wasm code, with the GIL. Whoever does it has to look at Thread.SIGNALS afterwards.
+
+The GIL is not released here, even if it was before: who releases and takes it all the time leaves other threads no moment
+to get it, and they do not ask for it either, as they do when they have waited in vain (CPython's `take_gil`). If wasm code
+goes on for long, the ticker asks.
+"""
 
 # Calls need rsp to be a multiple of 16; the address that we return to is behind the activation.
 _SIZE: Final = (Activation.SIZE + 7 & -16) + 8
@@ -103,6 +102,11 @@ run:
 run_taken:
   mov r12, rcx
   mov [r15+{Thread.ACTIVATION}], rsp
+  cmp dword ptr [r12+{Context.RELEASE}], 0
+  je run_kept
+  call [r14+{Data.SAVE_THREAD}]
+  mov [r15+{Thread.STATE}], rax
+run_kept:
 {TO_WASM}
   cmp qword ptr [r15+{Thread.SIGNALS}], 0
   jne run_requested

@@ -156,7 +156,8 @@ ticker_block:
   jz ticker_held
   lock or dword ptr [r12+{Thread.SIGNALS}], {layout.HOOK | layout.LOOK}
 ticker_held:
-  # Who has kept the GIL since the last tick is to release it; even if Python runs just now, as soon as wasm does.
+  # Who has kept the GIL since the last tick is to release it; even if Python runs just now, as soon as wasm does. Not at
+  # every tick: others have to wait in vain for 5 ms before CPython sees to it that they get the GIL.
   cmp qword ptr [r12+{Thread.STATE}], 0
   jne ticker_outside
   mov eax, 1
@@ -164,7 +165,6 @@ ticker_held:
   test eax, eax
   jz ticker_told
   lock or dword ptr [r12+{Thread.SIGNALS}], {layout.RELEASE}
-  jmp ticker_told
 ticker_outside:
   mov dword ptr [r12+{Thread.TICKED}], 0
 ticker_told:
