@@ -158,6 +158,16 @@ def test_closed_instances_go_when_the_last_reference_in_a_table_is_overwritten(r
     assert owner.exports.call() == 2
 
 
+def test_a_linked_instance_gives_its_memory_back_when_it_is_closed(runtime: Runtime) -> None:
+    owner = runtime.instantiate(OWNER)
+    filler = runtime.instantiate(FILLER.replace("(memory 1)", '(memory (export "m") 1)'), {"o": owner})
+    gone = weakref.ref(filler.exports.m)
+    owner.exports.drop()
+    filler.close()
+    assert gone() is None
+    assert owner.exports.t[0] is None
+
+
 def test_the_host_function_that_a_closed_instance_put_into_a_table_stays(runtime: Runtime) -> None:
     owner = runtime.instantiate(OWNER)
     text = (

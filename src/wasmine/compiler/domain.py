@@ -21,16 +21,22 @@ if TYPE_CHECKING:
     from wasmine.runtime.function import Function
 
 _PATIENCE: Final = 32
-"""How many members must be closed before it is looked which of them can go."""
+"""How many members must be closed before it is looked which of them can go, if that takes long."""
+
+_QUICK: Final = 4096
+"""How many elements of tables may be looked at whenever a member is closed."""
 
 
 class Domain:
-    """`members` are instances, `held` host functions; `tables` and `globals` are those with function references."""
+    """`members` are instances, of which some are `closed`, `held` host functions; `tables` and `globals` are those with
+    function references.
+    """
 
-    __slots__ = ("__weakref__", "_successor", "_sweep_at", "globals", "held", "members", "tables")
+    __slots__ = ("__weakref__", "_successor", "_sweep_at", "closed", "globals", "held", "members", "tables")
 
     def __init__(self) -> None:
         self.members: set[NativeCode] = set()
+        self.closed: set[NativeCode] = set()
         self.held: set[Function] = set()
         self.tables: list[weakref.ref[NativeTable]] = []
         self.globals: list[weakref.ref[NativeGlobal]] = []
@@ -52,11 +58,12 @@ class Domain:
         if len(into.members) < len(part.members):
             into, part = part, into
         into.members |= part.members
+        into.closed |= part.closed
         into.held |= part.held
         into.tables += part.tables
         into.globals += part.globals
         part._successor = into
-        part.members, part.held, part.tables, part.globals = set(), set(), [], []
+        part.members, part.closed, part.held, part.tables, part.globals = set(), set(), set(), [], []
         return into
 
     def hold(self, function: Function | None) -> None:
@@ -73,9 +80,9 @@ class Domain:
 
     def sweep(self) -> None:
         """Let closed members go to whose functions nobody else holds a reference. No wasm code runs anywhere."""
-        closed = [code for code in self.members if code.instance.closed]
-        if len(closed) < self._sweep_at:
+        if len(self.closed) < self._sweep_at and not self._is_quick():
             return
+        closed = list(self.closed)
         held: set[int] = set()  # records in places that are not the own ones of whoever defines them
         closed.sort(key=lambda code: code.address)
         starts = [code.address for code in closed]
@@ -88,11 +95,20 @@ class Domain:
                     reached.add(closed[i])
         for code in closed:
             if code not in reached and not code.extra_records and not code.is_imported():
-                self.members.discard(code)
                 for function in code.imported_functions():
                     if function.record in held:
                         self.hold(function)
-        self._sweep_at = max(_PATIENCE, 2 * sum(code.instance.closed for code in self.members))
+                self.members.discard(code)
+                self.closed.discard(code)
+                code.let_go()
+        self._sweep_at = max(_PATIENCE, 2 * len(self.closed))
+
+    def _is_quick(self) -> bool:
+        """Whether there is little to look at."""
+        if len(self.tables) + len(self.globals) + len(self.closed) > _PATIENCE:
+            return False
+        tables = [reference() for reference in self.tables]
+        return sum(len(table) for table in tables if table is not None) <= _QUICK
 
     def _words(self) -> Iterator[tuple[NativeCode | None, set[int]]]:
         """The records in every table and global that is still there, and the instance that defines this."""

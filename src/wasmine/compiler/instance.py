@@ -175,15 +175,20 @@ class NativeCode:
         """Give everything back if nobody else can reach the functions; otherwise that comes when nobody can."""
         self.refresh()
         domain = self.domain.current() if self.domain is not None else None
-        if self.is_imported() or (domain is not None and domain.members - {self}):
-            if domain is not None and self.engine.is_idle():
+        if domain is not None and domain.members - {self}:
+            domain.closed.add(self)
+            if self.engine.is_idle():
                 domain.sweep()
-            return
-        thread = ctypes.c_uint64.from_address(self.address + Context.THREAD)
-        if thread.value == 0:  # it does not run; only Python, whose lock we hold, can make it
-            thread.value = CLOSED
+        elif not self.is_imported():
             if domain is not None:
                 domain.members.discard(self)
+            self.let_go()
+
+    def let_go(self) -> None:
+        """Give back what a closed instance has that nobody else can reach. If it runs, that comes when it is collected."""
+        thread = ctypes.c_uint64.from_address(self.address + Context.THREAD)
+        if thread.value == 0:  # only Python, whose lock we hold, could make it run
+            thread.value = CLOSED
             self.instance.abandon()
 
     # -------------------------------------------------------------------------------------------- functions
