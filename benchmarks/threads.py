@@ -20,7 +20,7 @@ MODULE = wasmine.Module("""(module
   (func (export "count") (param $n i64)
     (loop $again
       (br_if $again (i64.ne (local.tee $n (i64.sub (local.get $n) (i64.const 1))) (i64.const 0))))))""")
-COUNT = 1_000_000_000
+COUNT = 400_000_000
 ROUNDS = 5
 
 
