@@ -1,0 +1,87 @@
+"""C-level subclasses of Python classes."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import sys
+import weakref
+from typing import Any
+
+import pytest
+
+if sys.implementation.name != "cpython":
+    pytest.skip("types of CPython's stable ABI", allow_module_level=True)
+
+from wasmine.compiler.machine.pytype import extend
+
+
+class Base:
+    """What is extended."""
+
+    __slots__ = ("__weakref__", "held")
+
+    def __init__(self, held: object) -> None:
+        self.held = held
+
+    def method(self) -> object:
+        return self.held
+
+
+@ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.py_object, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p)
+def count_arguments(self: Any, arguments: int, count: int, names: int) -> object:
+    return self.held, count & (1 << 63) - 1, names
+
+
+ADDRESS = ctypes.cast(count_arguments, ctypes.c_void_p).value
+
+
+@pytest.fixture(scope="module")
+def extended() -> Any:
+    found, start = extend(Base, "Extended", {"vectorcall": 0, "word": 8}, 16)
+    assert start == Base.__basicsize__
+    assert found.__basicsize__ == start + 16
+    return found
+
+
+def test_it_is_a_subclass_with_words(extended: Any) -> None:
+    made = extended("x")
+    assert isinstance(made, Base)
+    assert made.method() == "x"
+    assert (extended.__name__, extended.__module__) == ("Extended", __name__)
+    assert (made.word, made.vectorcall) == (0, 0)
+    made.word = (1 << 64) - 1
+    assert made.word == (1 << 64) - 1
+    with pytest.raises(AttributeError):
+        made.other = 1
+
+
+def test_a_call_calls_the_function_at_the_address(extended: Any) -> None:
+    made = extended("x")
+    made.vectorcall = ADDRESS
+    assert made(1, 2, 3) == ("x", 3, None)
+    assert made(*range(1000)) == ("x", 1000, None)
+    assert made.__call__() == ("x", 0, None)
+    assert list(map(made, [1])) == [("x", 1, None)]
+
+
+def test_without_a_function_it_is_not_callable(extended: Any) -> None:
+    with pytest.raises(TypeError):
+        extended("x")(1)
+
+
+def test_objects_and_what_they_hold_are_freed(extended: Any) -> None:
+    class Held:
+        pass
+
+    held = Held()
+    made = extended(held)
+    gone = weakref.ref(held), weakref.ref(made)
+    del held, made
+    assert [reference() for reference in gone] == [None, None]
+    cycle = extended(None)
+    cycle.held = cycle
+    again = weakref.ref(cycle)
+    del cycle
+    gc.collect()
+    assert again() is None
