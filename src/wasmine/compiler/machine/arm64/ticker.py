@@ -182,13 +182,13 @@ def _look_at(to: Assembly) -> None:
     to.to("ticker_held", cbz_w(0))
     to.set_bits(22, Thread.SIGNALS, layout.HOOK | layout.LOOK)
     to.label("ticker_held")
-    # Who has kept the GIL since the last tick is to release it; even if Python runs just now, as soon as wasm does.
+    # Who has kept the GIL since the last tick is to release it; even if Python runs just now, as soon as wasm does. Not at
+    # every tick: others have to wait in vain for 5 ms before CPython sees to it that they get the GIL.
     to(ldr(9, 22, Thread.STATE))
     to.to("ticker_outside", cbnz(9))
     to(ldr_w(9, 22, Thread.TICKED), movz(10, 1), str_w(10, 22, Thread.TICKED))
     to.to("ticker_told", cbz_w(9))
     to.set_bits(22, Thread.SIGNALS, layout.RELEASE)
-    to.to("ticker_told", b())
     to.label("ticker_outside")
     to(str_w(ZERO, 22, Thread.TICKED))
     to.label("ticker_told")
