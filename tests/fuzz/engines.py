@@ -253,7 +253,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     names = [*engines, *(f"{name}-{way}" for name in engines for way in ("cached", "cloned"))]
     if "compiler" in engines:
         engines.append("compiler-checked")
-        names += ["compiler-checked", "compiler-cautious", "compiler-plain"]
+        names += ["compiler-checked", "compiler-cautious", "compiler-plain", "compiler-released"]
     parser = argparse.ArgumentParser(description="Run random modules in several engines and compare.")
     parser.add_argument("files", type=Path, nargs="*", help="compare these modules instead of random ones")
     parser.add_argument("--count", type=int, default=100, help="cases of each profile (default: 100)")

@@ -128,7 +128,7 @@ class WasmineSubject:
 
     `compiler-checked` is the compiler with compared instead of guarded bounds, `compiler-cautious` without registers to
     spare, `compiler-plain` without fused instructions. With `-cached` the code is that of a cache, with `-cloned` every call is
-    one of a clone, where there is one instance.
+    one of a clone, where there is one instance; `compiler-released` gives the GIL up for every call.
 
     With `fuel`, every instance has so much, and what is left of it belongs to the state.
     """
@@ -162,7 +162,8 @@ class WasmineModules:
 
     def _run(self, session: Session, engine: Any, way: str, cache: str | None = None) -> list[Outcome]:
         bounds: Any = "checked" if way == "checked" else "auto"
-        with wasmine.Runtime(engine, bounds=bounds, limits=self.limits, cache=cache) as runtime:
+        gil: Any = "release" if way == "released" else "lazy"
+        with wasmine.Runtime(engine, bounds=bounds, limits=self.limits, cache=cache, gil=gil) as runtime:
             instances: list[wasmine.Instance] = []
             try:
                 host = _host(runtime, instances)

@@ -54,7 +54,7 @@ def test_the_engines_use_the_same_fuel() -> None:
 
 
 def test_no_way_of_running_makes_a_difference(compiler: str) -> None:
-    ways = ",".join(f"compiler-{way}" for way in ("checked", "cautious", "plain", "cached", "cloned"))
+    ways = ",".join(f"compiler-{way}" for way in ("checked", "cautious", "plain", "cached", "cloned", "released"))
     engines = f"--engines=interpreter,interpreter-cached,interpreter-cloned,{ways}"
     found = reports(engines, "--profile=composed,legacy", "--count=2", "--seed=20")
     assert [str(difference) for report in found.values() for difference in report.differences] == []
