@@ -115,6 +115,7 @@ box_{name}:
 """
 
 
+# A register holds zeros above an i32, and the result of a host function goes from here into one.
 _I32_RANGE: Final = """\
   movsxd rcx, eax
   cmp rcx, rax
@@ -122,7 +123,8 @@ _I32_RANGE: Final = """\
   mov ecx, eax
   cmp rcx, rax
   jne unfit
-1:"""
+1:
+  mov eax, eax"""
 
 # Too large for a signed number.
 _UNSIGNED: Final = f"""\
