@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from wasmine.compiler.machine import layout
-from wasmine.compiler.machine.arm64.entry import take
+from wasmine.compiler.machine.arm64.entry import take, to_python, to_wasm
 from wasmine.compiler.machine.arm64.registers import CONTEXT, FRAME, MEMORY, RECORD, RESUME, SAVED_VECTORS
 from wasmine.compiler.machine.arm64.words import (
-    DMB,
     EQ,
     FPCR,
     LINK,
@@ -44,7 +43,6 @@ from wasmine.compiler.machine.arm64.words import (
     stp_pre,
     stp_q,
     str_,
-    str_w,
     sub_imm,
 )
 from wasmine.compiler.machine.layout import TOP_SLACK, Context, Data, Record, Reply, Thread
@@ -119,9 +117,8 @@ def _call_python(to: Assembly) -> None:
     # A nested call begins behind our operands.
     assert TOP_SLACK % 4096 == 0
     to(ldr(9, CONTEXT, Context.THREAD), add_imm(10, FRAME, TOP_SLACK >> 12, shifted=True), str_(10, 9, Thread.TOP))
-    to(str_w(ZERO, 9, Thread.INSIDE), ldr(0, 9, Thread.STATE))
     to.to("data", adr(23))
-    to(ldr(16, 23, Data.RESTORE_THREAD), blr(16))
+    to_python(to, 9, 23)
     to(ldr(0, CONTEXT, Context.CALL_HOST))
     to.to("call_format", adr(1))
     to(move(2, CONTEXT), move_w(3, 19), move(4, FRAME), move_sp(5, SP), ldr(16, 23, Data.CALL_FUNCTION), blr(16))
@@ -130,8 +127,8 @@ def _call_python(to: Assembly) -> None:
     to(move(0, 19), ldr(16, 23, Data.AS_LONG), blr(16))
     to(stp_pre(0, ZERO, SP, -16), move(0, 19), ldr(16, 23, Data.DECREF), blr(16), ldp_post(0, ZERO, SP, 16))
     to.label("call_answered")
-    to(move(19, 0), ldr(16, 23, Data.SAVE_THREAD), blr(16))
-    to(ldr(9, CONTEXT, Context.THREAD), str_(0, 9, Thread.STATE), movz(10, 1), str_w(10, 9, Thread.INSIDE), DMB)
+    to(move(19, 0))
+    to_wasm(to, 23)
     to(ldr_w(10, 23, Data.CONTROL), msr(FPCR, 10))
     to.to("call_special", cbnz_w(19))
     to(ldr(10, 9, Thread.SIGNALS))

@@ -25,6 +25,8 @@ from wasmine.compiler.machine.arm64.words import (
     br,
     cbnz,
     cbnz_w,
+    cbz,
+    cbz_w,
     cmp,
     csel,
     ldaxr,
@@ -65,9 +67,8 @@ _SAVED: Final = 12 * 8 + 8 * 8
 # Below it: the activation, and behind that what else has to be kept.
 _STACK: Final = Activation.SIZE
 _LANDING: Final = _STACK + 8
-_STATE: Final = _STACK + 16
-_CONTROL: Final = _STACK + 24
-_SIZE: Final = _STACK + 32 + 15 & -16
+_CONTROL: Final = _STACK + 16
+_SIZE: Final = _STACK + 24 + 15 & -16
 
 
 def take(to: Assembly, busy: str) -> None:
@@ -96,6 +97,25 @@ def take(to: Assembly, busy: str) -> None:
     to.label(taken)
 
 
+def to_python(to: Assembly, thread: int, data: int) -> None:
+    """From wasm code to Python, with the thread block and the data page in these registers: the GIL is held then."""
+    held = to.local("held")
+    to(str_w(ZERO, thread, Thread.INSIDE), ldr(0, thread, Thread.STATE))
+    to.to(held, cbz(0))
+    to(str_(ZERO, thread, Thread.STATE), ldr(16, data, Data.RESTORE_THREAD), blr(16))
+    to.label(held)
+
+
+def to_wasm(to: Assembly, data: int) -> None:
+    """Back to wasm code of the context. Whoever does it has to look at Thread.SIGNALS, of the thread block in x9 then."""
+    kept = to.local("kept")
+    to(ldr_w(9, CONTEXT, Context.RELEASE))
+    to.to(kept, cbz_w(9))
+    to(ldr(16, data, Data.SAVE_THREAD), blr(16), ldr(9, CONTEXT, Context.THREAD), str_(0, 9, Thread.STATE))
+    to.label(kept)
+    to(ldr(9, CONTEXT, Context.THREAD), movz(10, 1), str_w(10, 9, Thread.INSIDE), DMB)
+
+
 def entry(to: Assembly) -> None:
     """int enter(frame): call wasm code. The arguments lie in the frame, the record of the function in the call before it.
 
@@ -117,7 +137,6 @@ def entry(to: Assembly) -> None:
         (Thread.ACTIVATION, Activation.PREVIOUS),
         (Thread.OWNED, Activation.OWNED),
         (Thread.TOP, Activation.TOP),
-        (Thread.STATE, _STATE),
     ):
         to(ldr(9, 23, source), str_(9, SP, target))
     to(mrs(9, FPCR), str_w(9, SP, _CONTROL))
@@ -126,10 +145,9 @@ def entry(to: Assembly) -> None:
     to.to("enter_taken", b_if(EQ))
     take(to, "enter_busy")
     to.label("enter_taken")
-    to(move(CONTEXT, 13), ldr(16, 19, Data.SAVE_THREAD), blr(16), str_(0, 23, Thread.STATE))
-    to(move_sp(9, SP), str_(9, 23, Thread.ACTIVATION))
-    to(ldr_w(9, 19, Data.CONTROL), msr(FPCR, 9))
-    to(movz(9, 1), str_w(9, 23, Thread.INSIDE), DMB, ldr(9, 23, Thread.SIGNALS))
+    to(move(CONTEXT, 13), move_sp(9, SP), str_(9, 23, Thread.ACTIVATION))
+    to_wasm(to, 19)
+    to(ldr_w(10, 19, Data.CONTROL), msr(FPCR, 10), ldr(9, 9, Thread.SIGNALS))
     to.to("enter_requested", cbnz(9))
     to.label("enter_on")
     to(ldr(MEMORY, CONTEXT, Context.MEMORY), ldur(RECORD, FRAME, Call.RECORD - Call.FRAME))
@@ -148,7 +166,7 @@ def entry(to: Assembly) -> None:
     to.label("enter_trapped")
     to(movz(24, 1))
     to.label("enter_leave")
-    to(ldr(23, SP, Activation.THREAD), str_w(ZERO, 23, Thread.INSIDE))
+    to(ldr(23, SP, Activation.THREAD))
     to(ldr_w(9, SP, _CONTROL), msr(FPCR, 9))
     to(ldr(9, SP, Activation.PREVIOUS), str_(9, 23, Thread.ACTIVATION))
     # Give back what was taken since.
@@ -160,9 +178,9 @@ def entry(to: Assembly) -> None:
     to.to("enter_release", b())
     to.label("enter_released")
     to(str_(10, 23, Thread.OWNED), ldr(9, SP, Activation.TOP), str_(9, 23, Thread.TOP))
-    to(ldr(0, 23, Thread.STATE), ldr(9, SP, _STATE), str_(9, 23, Thread.STATE))
-    to.to("data", adr(9))
-    to(ldr(16, 9, Data.RESTORE_THREAD), blr(16), move_w(0, 24))
+    to.to("data", adr(19))
+    to_python(to, 23, 19)
+    to(move_w(0, 24))
     to.label("enter_done")
     to(add_imm(SP, SP, _SIZE))
     for i, register in enumerate(range(8, 16, 2)):
