@@ -8,6 +8,7 @@ import itertools
 import mmap
 import os
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -222,6 +223,9 @@ _capsule_pointer = ctypes.PYFUNCTYPE(_address, _address, _address)(("PyCapsule_G
 _set_destructor = ctypes.PYFUNCTYPE(_int, _address, _address)(("PyCapsule_SetDestructor", ctypes.pythonapi))
 
 
+_CAPSULE_SIZE: Final = object.__basicsize__ + 4 * 8  # what it points to, name, context, destructor
+
+
 class Leases:
     """Makes objects that stand for numbers, with which `release` is called when they are deallocated, unless the process
     ends. Numbers are not 0, and different ones at any time.
@@ -252,9 +256,15 @@ class Leases:
 
     def _forget(self) -> None:
         """The interpreter takes itself apart now: when what is left is deallocated, no Python code can run any more."""
-        while self._out:
-            _, capsule = self._out.popitem()
-            _set_destructor(capsule, None)
+        ours = ctypes.cast(self._destructor, _address).value or 0
+        with suppress(OSError), open("/proc/self/mem", "rb", buffering=0) as memory:  # noqa: PTH123
+            while self._out:
+                number, capsule = self._out.popitem()
+                # A destructor that was called near the recursion limit could not run: then there is no capsule any more.
+                with suppress(OSError, OverflowError, ValueError):
+                    found = os.pread(memory.fileno(), _CAPSULE_SIZE, capsule)
+                    if number.to_bytes(8, "little") in found and ours.to_bytes(8, "little") in found:
+                        _set_destructor(capsule, None)
 
 
 _waiting: Final[dict[int, Callable[[], None]]] = {}
