@@ -37,7 +37,7 @@ try:
 except RecursionError:
     pass
 assert 0 < len(released) < 51, len(released)  # some could not be released
-kept += [leases.new(number) for number in range(3000, 3100)]  # where they were
+others = [bytes([number % 256] * 15) for number in range(5000)]  # of the same size: some are where those were
 print("end")
 """
 
