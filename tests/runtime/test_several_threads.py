@@ -106,7 +106,7 @@ def test_an_instance_is_free_after_whatever_ended_its_call(engine: str) -> None:
     def host(value: int) -> int:
         raise KeyError(value)
 
-    instance = guest(engine, host, limits=Limits(timeout=0.02))
+    instance = guest(engine, host, limits=Limits(timeout=0.3))
     for name, arguments, error in (("trap", (), wasmine.Trap), ("call", (1,), KeyError), ("spin", (), Timeout)):
         with pytest.raises(error):
             instance.exports[name](*arguments)
