@@ -16,7 +16,7 @@ from session import Argument, Call, Outcome, Session
 import wasmine
 from wasmine.errors import LinkError, OutOfFuel, SnapshotError, Trap, UnsupportedFeature, WasmException
 from wasmine.format.types import F32, F64, I32, FuncType, Heap, NumberType, RefType, func_type
-from wasmine.interpreter.bits import f32_from_bits, f32_to_bits, f64_from_bits, f64_to_bits
+from wasmine.runtime.bits import f32_from_bits, f32_to_bits, f64_from_bits, f64_to_bits
 from wasmine.runtime.reference import I31
 from wasmine.runtime.values import to_internal, to_python
 

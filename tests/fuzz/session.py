@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from wasmine.format.types import F32, F64, I32, I64, V128, Heap, RefType, heap_matches
-from wasmine.interpreter.bits import f32_round, f32_to_bits, f64_to_bits
+from wasmine.runtime.bits import f32_round, f32_to_bits, f64_to_bits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,8 +16,8 @@ from typing import Final
 import wasmtime
 
 from wasmine.format.instructions import INSTRUCTIONS, Instruction
-from wasmine.interpreter.bits import f32_from_bits, f32_to_bits, f64_from_bits, f64_to_bits
 from wasmine.interpreter.simd import function
+from wasmine.runtime.bits import f32_from_bits, f32_to_bits, f64_from_bits, f64_to_bits
 
 TYPES: Final = {"i": "i32", "I": "i64", "f": "f32", "F": "f64", "v": "v128"}
 SIZES: Final = {"i": 4, "I": 8, "f": 4, "F": 8, "v": 16}

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from vector_reference import is_nan, is_quiet_nan, join, reference, split
 
 from wasmine.format.instructions import BY_NAME, INSTRUCTIONS, Instruction
-from wasmine.interpreter.bits import f32_from_bits, f32_to_bits, f64_from_bits, f64_to_bits
 from wasmine.interpreter.simd import EXPRESSIONS, NAMES, SIMD, TEMPORARIES, expression, function, lanewise
+from wasmine.runtime.bits import f32_from_bits, f32_to_bits, f64_from_bits, f64_to_bits
 
 VECTOR_INSTRUCTIONS = [
     instruction

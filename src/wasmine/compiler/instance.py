@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from wasmine.compiler.memory import NativeMemory
     from wasmine.compiler.module import ModuleCode, Plan
     from wasmine.compiler.table import NativeTable
-    from wasmine.interpreter.atomics import Monitor
+    from wasmine.runtime.atomics import Monitor
     from wasmine.runtime.function import Function
     from wasmine.runtime.instance import Instance
     from wasmine.runtime.table import Functions, Table

@@ -10,7 +10,7 @@ from wasmine.compiler.machine import libc
 from wasmine.compiler.machine.lock import lock
 from wasmine.compiler.machine.mapping import Mapping
 from wasmine.format.types import I64
-from wasmine.interpreter.atomics import Monitor
+from wasmine.runtime.atomics import Monitor
 from wasmine.runtime.memory import Memory
 
 if TYPE_CHECKING:

@@ -15,10 +15,10 @@ from wasmine.compiler.machine.layout import Reply
 from wasmine.compiler.unwind import walk
 from wasmine.errors import Trap, TrapKind, WasmException
 from wasmine.format.types import EXNREF, I64
-from wasmine.interpreter.atomics import ATOMICS
-from wasmine.interpreter.thrown import Thrown, from_public, to_public
 from wasmine.runtime import traps
+from wasmine.runtime.atomics import ATOMICS
 from wasmine.runtime.reference import ExceptionPackage
+from wasmine.runtime.thrown import Thrown, from_public, to_public
 from wasmine.runtime.values import signature
 
 if TYPE_CHECKING:

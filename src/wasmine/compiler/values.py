@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from wasmine.compiler.machine.layout import Call
 from wasmine.format.types import F32, F64, I32, I64, V128
-from wasmine.interpreter.bits import f32_from_bits, f32_to_bits
+from wasmine.runtime.bits import f32_from_bits, f32_to_bits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

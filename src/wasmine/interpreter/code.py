@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from wasmine.errors import Frame
 from wasmine.format.types import Heap, RefType
-from wasmine.interpreter.bits import f64_from_bits
 from wasmine.interpreter.entry import enter
 from wasmine.interpreter.function import InterpreterFunction
 from wasmine.interpreter.heap import predicate
@@ -29,6 +28,7 @@ from wasmine.interpreter.namespace import HELPERS
 from wasmine.interpreter.storage import InterpreterMemory
 from wasmine.interpreter.tail import trampoline
 from wasmine.record import record
+from wasmine.runtime.bits import f64_from_bits
 from wasmine.runtime.function import Function
 
 if TYPE_CHECKING:
@@ -356,7 +356,7 @@ def _vector_name(code: InstanceCode, name: str) -> Any:
 
 
 def _atomic(code: InstanceCode, name: str) -> Any:
-    from wasmine.interpreter.atomics import ATOMICS
+    from wasmine.runtime.atomics import ATOMICS
 
     return ATOMICS[name]
 

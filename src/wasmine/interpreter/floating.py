@@ -10,8 +10,8 @@ import math
 import sys
 from typing import TYPE_CHECKING, Final
 
-from wasmine.interpreter.bits import f32_from_bits, f64_from_bits, f64_to_bits
 from wasmine.interpreter.operand import EXPRESSION, NAME, PRIMARY, TRAPS, W32, W64, Operand, named, slot_bit
+from wasmine.runtime.bits import f32_from_bits, f64_from_bits, f64_to_bits
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from wasmine.errors import WasmException
 from wasmine.interpreter.entry import enter
-from wasmine.interpreter.thrown import from_public
 from wasmine.runtime.function import Function
+from wasmine.runtime.thrown import from_public
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from wasmine.errors import Trap, TrapKind
 from wasmine.format.types import F32, F64, ArrayType, DefinedType, Heap, NumberType, Packed, RefType
-from wasmine.interpreter.bits import f32_from_bits, f64_from_bits
 from wasmine.runtime import traps
+from wasmine.runtime.bits import f32_from_bits, f64_from_bits
 from wasmine.runtime.constant import array_elements
 from wasmine.runtime.function import Function
 from wasmine.runtime.reference import I31, Array, ExceptionPackage, Struct

@@ -7,11 +7,11 @@ from struct import Struct
 from typing import TYPE_CHECKING, Any, Final
 
 from wasmine.errors import Trap, TrapKind
-from wasmine.interpreter.bits import SCALAR, f32_from_bits, f32_round, f32_to_bits, f64_div, f64_sqrt
 from wasmine.interpreter.heap import HEAP_HELPERS
 from wasmine.interpreter.tail import Tail
-from wasmine.interpreter.thrown import Thrown, thrown_again
 from wasmine.runtime import traps
+from wasmine.runtime.bits import SCALAR, f32_from_bits, f32_round, f32_to_bits, f64_div, f64_sqrt
+from wasmine.runtime.thrown import Thrown, thrown_again
 
 if TYPE_CHECKING:
     from wasmine.format.types import DefinedType

@@ -6,7 +6,7 @@ import mmap
 import weakref
 from typing import TYPE_CHECKING, Any, Final
 
-from wasmine.interpreter.atomics import Monitor
+from wasmine.runtime.atomics import Monitor
 from wasmine.runtime.globals import Global
 from wasmine.runtime.memory import Memory
 from wasmine.runtime.table import MAXIMUM_ELEMENTS, Table

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 from wasmine.errors import OutOfFuel, Trap, TrapKind
 from wasmine.interpreter.accesses import describe_access
-from wasmine.interpreter.thrown import Thrown, to_public
 from wasmine.runtime.stack import wasm_frames
+from wasmine.runtime.thrown import Thrown, to_public
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from wasmine.errors import Trap, TrapKind
 from wasmine.format.instructions import BY_NAME, SLOTS
 from wasmine.format.types import I32, ArrayType, Packed, StructType
-from wasmine.interpreter.bits import f32_from_bits, f64_from_bits
+from wasmine.runtime.bits import f32_from_bits, f64_from_bits
 from wasmine.runtime.reference import I31, Array, Struct
 from wasmine.runtime.values import default
 from wasmine.validation import walk_expression

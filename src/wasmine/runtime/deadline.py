@@ -283,11 +283,11 @@ class Watchdog:
 
 # Modules of helpers that generated code calls, and that keep no state which an exception could leave half changed.
 _PURE: Final = (
-    "wasmine.interpreter.bits",
     "wasmine.interpreter.namespace",
     "wasmine.interpreter.simd",
     "wasmine.interpreter.tail",
     "wasmine.interpreter.wide",
+    "wasmine.runtime.bits",
 )
 
 

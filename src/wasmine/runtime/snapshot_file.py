@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from wasmine.errors import SnapshotError
 from wasmine.format.types import F32, F64, NumberType, RefType, is_function_type, matches
-from wasmine.interpreter.bits import f32_from_bits, f32_to_bits, f64_from_bits, f64_to_bits
+from wasmine.runtime.bits import f32_from_bits, f32_to_bits, f64_from_bits, f64_to_bits
 from wasmine.runtime.cache import digest
 from wasmine.runtime.image import PIECE, Image
 from wasmine.runtime.snapshot import Snapshot

@@ -12,7 +12,7 @@ from operator import index
 from typing import TYPE_CHECKING, Any, cast
 
 from wasmine.format.types import F32, F64, I32, I64, V128, Heap, RefType, heap_matches
-from wasmine.interpreter.bits import f32_from_bits, f32_round, f64_to_bits
+from wasmine.runtime.bits import f32_from_bits, f32_round, f64_to_bits
 from wasmine.runtime.reference import I31, Array, ExceptionPackage, Struct
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from wasmine.format.text.script import AnyReference, Either, Host, Nan, Null, Number, Vector
 from wasmine.format.types import F32, F64, V128, NumberType, RefType
-from wasmine.interpreter.bits import f32_from_bits, f32_to_bits, f64_from_bits, f64_to_bits
+from wasmine.runtime.bits import f32_from_bits, f32_to_bits, f64_from_bits, f64_to_bits
 from wasmine.runtime.reference import I31, Array, ExceptionPackage, Struct
 from wasmine.runtime.values import reference_matches
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from wasmine.compiler.semantics import Meaning
 from wasmine.errors import Trap, TrapKind
-from wasmine.interpreter import bits, simd
+from wasmine.interpreter import simd
+from wasmine.runtime import bits
 
 if TYPE_CHECKING:
     from collections.abc import Callable

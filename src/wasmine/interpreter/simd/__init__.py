@@ -22,8 +22,8 @@ from functools import lru_cache
 from typing import Any, Final
 
 from wasmine.format.instructions import BY_NAME
-from wasmine.interpreter import bits
 from wasmine.interpreter.simd import floating, integer, lanes, lanewise, relaxed
+from wasmine.runtime import bits
 
 _TEMPLATES: Final = integer.TEMPLATES | floating.TEMPLATES
 

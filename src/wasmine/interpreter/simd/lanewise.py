@@ -13,7 +13,8 @@ from math import sqrt
 from struct import Struct
 from typing import TYPE_CHECKING, Any, Final
 
-from wasmine.interpreter.bits import (
+from wasmine.record import record
+from wasmine.runtime.bits import (
     f32_round,
     f64_div,
     f64_sqrt,
@@ -26,7 +27,6 @@ from wasmine.interpreter.bits import (
     i32_trunc_sat_s,
     i32_trunc_sat_u,
 )
-from wasmine.record import record
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from ieee_reference import F32, F64, larger, smaller, to_integer, to_integer_type
 
 from wasmine.errors import Trap, TrapKind
-from wasmine.interpreter import bits
-from wasmine.interpreter.bits import SCALAR, f32_from_bits, f32_round, f32_to_bits, f64_from_bits, f64_to_bits
+from wasmine.runtime import bits
+from wasmine.runtime.bits import SCALAR, f32_from_bits, f32_round, f32_to_bits, f64_from_bits, f64_to_bits
 
 F32_NANS = [0x7FC00000, 0xFFC00000, 0x7F800001, 0xFF800001, 0x7FA00000, 0xFFBFFFFF, 0x7FFFFFFF]
 F64_NANS = [0x7FF8 << 48, 0xFFF8 << 48, (0x7FF0 << 48) + 1, (0xFFF0 << 48) + 1, 0x7FF4 << 48, (1 << 63) - 1]

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from wasmine.errors import Trap, TrapKind
 from wasmine.format.instructions import BY_NAME, INSTRUCTIONS
-from wasmine.interpreter.atomics import ATOMICS, NOT_EQUAL, TIMED_OUT, WOKEN, Monitor
+from wasmine.runtime.atomics import ATOMICS, NOT_EQUAL, TIMED_OUT, WOKEN, Monitor
 
 FOREVER = 2**64 - 1  # -1 as an i64
 ACCESSES = [name for name in ATOMICS if not name.startswith("memory.")]
