@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -139,6 +141,41 @@ def test_a_call_that_ends_in_time_is_left_alone(engine: Any) -> None:
     ended = time.monotonic() + 0.4
     while time.monotonic() < ended:  # nothing arrives late
         pass
+
+
+def test_nothing_is_left_of_a_limit_that_was_or_was_not_reached(engine: Any) -> None:
+    """CPython 3.11 hangs in the first function that is profiled if an asynchronous exception was taken back."""
+    text = '(module (func (export "spin") (loop $again (br $again))) (func (export "one") (result i32) (i32.const 1)))'
+    script = f"""
+import cProfile
+import wasmine
+from wasmine.runtime import deadline
+with wasmine.Runtime({engine!r}, limits=wasmine.Limits(timeout=0.2)) as runtime:
+    guest = runtime.instantiate({text!r}).exports
+    assert guest.one() == 1
+    cProfile.Profile().runcall(guest.one)
+    for _ in range(3):
+        try:
+            guest.spin()
+        except wasmine.Timeout:
+            cProfile.Profile().runcall(guest.one)
+
+def send() -> None:
+    scope.sent = True
+    deadline._asynchronous()(scope.thread, deadline.Expired)
+
+for _ in range(3):
+    scope = deadline.Scope()
+    try:
+        scope.run(send)
+    except deadline.Expired:
+        pass
+    cProfile.Profile().runcall(int)
+    cProfile.Profile().runcall(lambda: 1)
+print("end")
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("end\n", "")
 
 
 def test_the_start_function_counts(engine: Any) -> None:

@@ -53,10 +53,10 @@ class Scope:
     """A part of what a thread does that is ended at `moment`, or by `expire`.
 
     `outer` is the scope around it. `movable` says that the moment may come nearer. `active` ends it: nothing is sent to its
-    thread from then on.
+    thread from then on. `sent` says that something was.
     """
 
-    __slots__ = ("active", "lock", "moment", "movable", "outer", "thread")
+    __slots__ = ("active", "lock", "moment", "movable", "outer", "sent", "thread")
 
     def __init__(self, moment: float | None = None) -> None:
         """Without a moment it is for somebody to `expire`."""
@@ -65,6 +65,7 @@ class Scope:
         self.outer: Scope | None = None
         self.thread = 0
         self.active = False
+        self.sent = False
         self.lock = threading.Lock()
 
     @calls_host
@@ -83,7 +84,7 @@ class Scope:
                 check()
             return function(*arguments)
         finally:
-            # An exception may be sent until `active` is False, and arrive until it is taken back. So each step may be cut
+            # An exception may be sent until `active` is False, and arrive until it was received. So each step may be cut
             # short once by that, and by what signal handlers raise.
             while True:
                 try:
@@ -201,9 +202,11 @@ class Watchdog:
     def discard(self, scope: Scope) -> None:
         """The scope, which is not active any more, ends: what was sent and did not arrive is taken back."""
         with scope.lock:
-            _asynchronous()(scope.thread, None)
             for stopper in self.stoppers:
                 stopper.release(scope.thread)
+            if scope.sent:
+                _receive(scope.thread)
+                scope.sent = False
         self._scopes.discard(scope)
 
     def wake(self) -> None:
@@ -278,6 +281,7 @@ class Watchdog:
             for stopper in self.stoppers:
                 stopper.stop(scope.thread)
             if _interruptible(sys._current_frames().get(scope.thread)):
+                scope.sent = True
                 _asynchronous()(scope.thread, Expired)
 
 
@@ -313,9 +317,30 @@ def _interruptible(frame: FrameType | None) -> bool:
     return False
 
 
+def _receive(thread: int) -> None:
+    """Wait for what was sent to the calling thread, whether it has arrived before or not.
+
+    CPython can take an exception back, but goes on looking for one then, at every turn of every loop; and 3.11 for ever
+    where functions are traced, by a profiler say. So another one is sent, in place of one that has not arrived: that ends
+    it.
+    """
+    interruption = None
+    while True:
+        try:
+            _asynchronous()(thread, Expired)
+            while True:
+                pass
+        except Expired:
+            break
+        except BaseException as error:  # of a signal handler
+            interruption = error
+    if interruption is not None:
+        raise interruption
+
+
 @functools.cache
-def _asynchronous() -> Callable[[int, type[BaseException] | None], object]:
-    """The function that raises an exception in a thread, by its identifier; with None it takes that back.
+def _asynchronous() -> Callable[[int, type[BaseException]], object]:
+    """The function that raises an exception in a thread, by its identifier.
 
     UnsupportedFeature where Python has none.
     """
@@ -327,12 +352,10 @@ def _asynchronous() -> Callable[[int, type[BaseException] | None], object]:
         raise UnsupportedFeature(
             "timeout", f"this {sys.implementation.name} cannot stop a guest by the clock: it needs ctypes.pythonapi"
         ) from None
-    # Prototypes of our own: the function object of `pythonapi` belongs to everybody.
+    # A prototype of our own: the function object of `pythonapi` belongs to everybody.
     address = ctypes.cast(function, ctypes.c_void_p).value
     assert address is not None
-    send = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_ulong, ctypes.py_object)(address)
-    take_back = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_ulong, ctypes.c_void_p)(address)
-    return lambda thread, error: take_back(thread, None) if error is None else send(thread, error)
+    return ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_ulong, ctypes.py_object)(address)
 
 
 watchdog: Final = Watchdog()
