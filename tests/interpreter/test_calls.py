@@ -237,17 +237,16 @@ def test_a_host_that_swallows_overflows_cannot_crash_the_process(instantiate: In
 
 def test_threads_recurse_independently(instantiate: Instantiate) -> None:
     limit = sys.getrecursionlimit()
-    exports = instantiate(DEEP).exports
     results: list[object] = []
 
-    def work() -> None:
+    def work(exports: wasmine.Exports) -> None:
         results.append(exports.deep(5000))
         try:
             exports.endless()
         except Trap as trap:
             results.append(trap.kind)
 
-    threads = [threading.Thread(target=work) for _ in range(4)]
+    threads = [threading.Thread(target=work, args=(instantiate(DEEP).exports,)) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -12,7 +12,7 @@ from wasmine.runtime.cache import Cache
 from wasmine.runtime.module import Module
 
 CACHE_VARIABLE = "WASMINE_CACHE_DIR"
-CACHE_DIR = Flag("--cache-dir", f"keep compiled code here for later runs; or set {CACHE_VARIABLE}", "DIR")
+CACHE_DIR = Flag("--cache-dir", f"keep compiled code here; or {CACHE_VARIABLE}", "DIR")
 QUIET = Flag("--quiet", "show no progress on the terminal")
 
 
