@@ -238,7 +238,7 @@ def test_an_export_is_a_function(compiled: Instantiate) -> None:
     assert function.__name__ == function.name == "f"
     assert function.instance is instance
     assert str(inspect.signature(function)) == "(x: int, y: float, /) -> int"
-    assert inspect.getdoc(function)
+    assert inspect.getdoc(function) == "f(x: int, y: float, /) -> int\n\nA WebAssembly function, [i32 f64] -> [i64]."
     assert repr(function).startswith("<function f ")
     assert instance.exports.f is function
     assert {function: 1}[function] == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import pydoc
 import math
 import struct
 from collections.abc import Iterator
@@ -120,6 +121,11 @@ def test_functions_look_like_functions(runtime: Runtime) -> None:
     ).exports
     assert str(inspect.signature(exports.mix)) == "(count: int, p1: float, /) -> float"
     assert exports.mix.__name__ == "mix"
+    assert inspect.getdoc(exports.mix) == (
+        "mix(count: int, p1: float, /) -> float\n\nA WebAssembly function, [i32 f64] -> [f32]."
+    )
+    assert "mix(count: int" in pydoc.render_doc(exports.mix)
+    assert inspect.getdoc(wasmine.Function).startswith("A WebAssembly function as a Python callable.")
     assert "mix" in dir(exports)
     with pytest.raises(AttributeError, match="no export 'mux'; the instance exports mix"):
         _ = exports.mux

@@ -14,7 +14,7 @@ from wasmine.compiler.machine.pytype import extend
 from wasmine.compiler.references import display_address, type_number
 from wasmine.errors import Trap, TrapKind
 from wasmine.runtime.deadline import calls_host
-from wasmine.runtime.function import Function
+from wasmine.runtime.function import Documentation, Function
 
 if TYPE_CHECKING:
     from wasmine.compiler.engine import CompilerEngine
@@ -100,6 +100,7 @@ def compiled_function() -> type[NativeFunction]:
         "program": layout.Function.PROGRAM,
     }
     found, start = extend(LinkedFunction, "CompiledFunction", words, layout.Function.SIZE)
+    Documentation.give(found)
     loaded = glue.load()
     loaded.set(Data.FUNCTION, start)
     loaded.set_object(Data.CALL_SLOWLY, _call_slowly)

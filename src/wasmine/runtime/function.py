@@ -17,6 +17,26 @@ if TYPE_CHECKING:
     from wasmine.runtime.values import Signature
 
 
+class Documentation:
+    """`__doc__` of functions: an object's says how it is called, which `help` shows; a class has its own."""
+
+    __slots__ = ("_of_class",)
+
+    def __init__(self, of_class: str | None) -> None:
+        self._of_class = of_class
+
+    def __get__(self, function: Function | None, owner: object = None) -> str | None:
+        if function is None:
+            return self._of_class
+        return f"{function.name}{function.__signature__}\n\nA WebAssembly function, {function.defined}."
+
+    @classmethod
+    def give(cls, functions: type) -> None:
+        """A class of functions is complete."""
+        of_class = functions.__doc__
+        functions.__doc__ = cast("Any", cls(of_class))
+
+
 class Function:
     """A WebAssembly function as a Python callable.
 
@@ -28,6 +48,9 @@ class Function:
     # No `ABC`: CPython does not let C-level types extend classes of other metaclasses.
 
     __slots__ = ("__weakref__", "_name", "_signature", "defined", "index", "instance", "owner")
+
+    def __init_subclass__(cls) -> None:
+        Documentation.give(cls)
 
     def __init__(self, defined: DefinedType, name: str | None, instance: Instance | None, index: int) -> None:
         """`name` None leaves it to the module. A table may hold half a million functions that nobody ever calls."""
@@ -86,3 +109,6 @@ class Function:
 
     def __repr__(self) -> str:
         return f"<function {self.name} {self.defined}>"
+
+
+Documentation.give(Function)
