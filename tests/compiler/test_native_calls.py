@@ -251,7 +251,7 @@ def test_an_export_is_a_function(compiled: Instantiate) -> None:
 
 def test_help_works(compiled: Instantiate, capsys: Any) -> None:
     help(compiled('(module (func (export "f") (param $count i32)))').exports.f)
-    assert "function of machine code" in capsys.readouterr().out
+    assert "f(count: int, /) -> None" in capsys.readouterr().out
 
 
 def test_nothing_is_kept_or_lost(compiled: Instantiate) -> None:

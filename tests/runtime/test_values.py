@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
-import pydoc
 import math
+import pydoc
 import struct
 from collections.abc import Iterator
 
