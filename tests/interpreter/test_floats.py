@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from ieee_reference import F32, F64
 
 import wasmine
+from ieee_reference import F32, F64
 
 NANS_32 = (0x7FC0_0000, 0xFFC0_0000, 0x7F80_0001, 0xFF80_0001, 0x7FA0_1234, 0x7FFF_FFFF, 0xFFFF_FFFF)
 NANS_64 = (

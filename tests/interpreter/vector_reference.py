@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from ieee_reference import F32, F64, larger, smaller, to_integer, to_integer_type
-
 from wasmine.runtime.bits import f32_from_bits, f32_to_bits, f64_from_bits, f64_to_bits
 
 Reference = Callable[..., Any]

@@ -10,8 +10,8 @@ from fractions import Fraction
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from ieee_reference import F32, F64, larger, smaller, to_integer, to_integer_type
 
+from ieee_reference import F32, F64, larger, smaller, to_integer, to_integer_type
 from wasmine.errors import Trap, TrapKind
 from wasmine.runtime import bits
 from wasmine.runtime.bits import SCALAR, f32_from_bits, f32_round, f32_to_bits, f64_from_bits, f64_to_bits
