@@ -129,15 +129,15 @@ def test_instances_share_code_objects(runtime: wasmine.Runtime) -> None:
 
 
 def test_threads_may_call_a_function_for_the_first_time_at_once(runtime: wasmine.Runtime) -> None:
-    run = runtime.instantiate(COUNTED).exports.run
+    module = wasmine.Module(COUNTED)
     start = threading.Barrier(8)
     results: list[int] = []
 
-    def work() -> None:
+    def work(exports: wasmine.Exports) -> None:
         start.wait()
-        results.append(run(40))
+        results.append(exports.run(40))
 
-    threads = [threading.Thread(target=work) for _ in range(8)]
+    threads = [threading.Thread(target=work, args=(runtime.instantiate(module).exports,)) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:

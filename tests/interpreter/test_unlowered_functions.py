@@ -54,17 +54,16 @@ def test_the_reference_stays_the_same_object(instance: wasmine.Instance, call: s
 
 def test_threads_may_be_first_together() -> None:
     for _ in range(20):
-        exports = wasmine.Runtime("interpreter").instantiate(MODULE).exports
+        module, runtime = wasmine.Module(MODULE), wasmine.Runtime("interpreter")
         barrier = threading.Barrier(4)
         results: list[int] = []
 
-        def call(
-            exports: wasmine.Exports = exports, barrier: threading.Barrier = barrier, results: list[int] = results
-        ) -> None:
+        def call(exports: wasmine.Exports, barrier: threading.Barrier = barrier, results: list[int] = results) -> None:
             barrier.wait()
             results.append(exports.indirectly(4, 1))
 
-        threads = [threading.Thread(target=call) for _ in range(4)]
+        # Instances of a module have its code together.
+        threads = [threading.Thread(target=call, args=(runtime.instantiate(module).exports,)) for _ in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:
