@@ -94,10 +94,10 @@ seen = []
 def repair(number, info, context):
     seen.append(number)
     libc.mprotect(ctypes.c_void_p(address), ctypes.c_size_t(4096), 3)
-from wasmine.compiler.machine import libc as ours
+from wasmine.compiler.machine import libc as ours, linux
 action = ours.signal_action(signal.SIGSEGV)
 action.handler = ctypes.cast(repair, ctypes.c_void_p).value
-action.flags = ours.SA_SIGINFO
+action.flags = linux.SA_SIGINFO
 ours.set_signal_action(signal.SIGSEGV, action)
 load = instance(LOAD).exports.load
 for _ in range(3):

@@ -7,7 +7,7 @@ import functools
 import signal
 from typing import TYPE_CHECKING, Any, Final
 
-from wasmine.compiler.machine import libc
+from wasmine.compiler.machine import libc, linux
 from wasmine.compiler.machine.lock import lock
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def install(handler: int, set_previous: Callable[[int, int], None]) -> None:
             action.handler = handler
             # On the alternate stack where the thread has one, like faulthandler's; and not blocked while it runs, for we
             # leave it by changing the place where the thread goes on.
-            action.flags = libc.SA_SIGINFO | libc.SA_ONSTACK | libc.SA_NODEFER
+            action.flags = linux.SA_SIGINFO | linux.SA_ONSTACK | linux.SA_NODEFER
             for i in range(len(action.mask)):
                 action.mask[i] = 0
             libc.set_signal_action(number, action)

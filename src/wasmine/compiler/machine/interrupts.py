@@ -15,7 +15,7 @@ import signal
 import threading
 from typing import TYPE_CHECKING, Final
 
-from wasmine.compiler.machine import libc
+from wasmine.compiler.machine import libc, linux
 from wasmine.compiler.machine.layout import KICK, START_TICKER, Data
 from wasmine.runtime.deadline import Expired, watchdog
 
@@ -100,7 +100,7 @@ class Interrupts:
         action = libc.signal_action(KICK)
         if action.handler != self._kick:
             self._set_data(Data.PREVIOUS + 8 * KICK, action.handler)  # before ours can be called
-            _install(KICK, action, self._kick, libc.SA_SIGINFO | libc.SA_ONSTACK | libc.SA_RESTART)
+            _install(KICK, action, self._kick, linux.SA_SIGINFO | linux.SA_ONSTACK | linux.SA_RESTART)
 
     def _learn_handler(self) -> None:
         """Find out the address of CPython's handler. It is the same for all signals."""

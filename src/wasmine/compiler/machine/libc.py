@@ -165,12 +165,6 @@ def buffer_address(buffer: object) -> int:
     return start.value
 
 
-SA_SIGINFO: Final = 4
-SA_ONSTACK: Final = 0x0800_0000
-SA_RESTART: Final = 0x1000_0000
-SA_NODEFER: Final = 0x4000_0000
-
-
 class SignalAction(ctypes.Structure):
     """glibc's and musl's `struct sigaction` on 64-bit Linux."""
 

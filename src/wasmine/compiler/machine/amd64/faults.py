@@ -7,8 +7,6 @@ from typing import Final
 from wasmine.compiler.machine import layout
 from wasmine.compiler.machine.amd64.linux import (
     DATA,
-    SI_ADDR,
-    SI_CODE,
     SYS_GETTID,
     SYS_RT_SIGACTION,
     SYS_TGKILL,
@@ -18,6 +16,7 @@ from wasmine.compiler.machine.amd64.linux import (
     UC_RSP,
 )
 from wasmine.compiler.machine.layout import Call, Data, Thread
+from wasmine.compiler.machine.linux import SI_ADDR, SI_CODE
 
 FAULTS: Final = f"""\
 # void fault(signal, siginfo, ucontext): SIGSEGV, SIGBUS and SIGFPE.

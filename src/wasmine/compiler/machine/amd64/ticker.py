@@ -9,17 +9,9 @@ from __future__ import annotations
 from typing import Final
 
 from wasmine.compiler.machine import layout
-from wasmine.compiler.machine.amd64.linux import (
-    DATA,
-    SA_FLAGS,
-    SA_ONSTACK,
-    SA_RESTART,
-    SA_SIGINFO,
-    SIG_SETMASK,
-    SIGSET_SIZE,
-    SYS_TGKILL,
-)
+from wasmine.compiler.machine.amd64.linux import DATA, SYS_TGKILL
 from wasmine.compiler.machine.layout import KICK, LINGER, TICK, Data, Thread
+from wasmine.compiler.machine.linux import SA_FLAGS, SA_ONSTACK, SA_RESTART, SA_SIGINFO, SIG_SETMASK, SIGSET_SIZE
 
 _ACTION: Final = 160  # room for a struct sigaction
 

@@ -60,7 +60,7 @@ _MODULES: Final = (
 def source() -> str:
     """The text that the blob is made from."""
     found = [pkgutil.get_data(__name__, f"{name}.py") for name in _MODULES]
-    found.append(pkgutil.get_data("wasmine.compiler.machine", "layout.py"))
+    found += [pkgutil.get_data("wasmine.compiler.machine", name) for name in ("layout.py", "linux.py")]
     return "".join(text.decode() for text in found if text is not None)
 
 

@@ -5,16 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wasmine.compiler.machine import layout
-from wasmine.compiler.machine.arm64.linux import (
-    SI_ADDR,
-    SI_CODE,
-    SYS_GETTID,
-    SYS_RT_SIGACTION,
-    SYS_TGKILL,
-    UC_PC,
-    UC_REGISTERS,
-    UC_SP,
-)
+from wasmine.compiler.machine.arm64.linux import SYS_GETTID, SYS_RT_SIGACTION, SYS_TGKILL, UC_PC, UC_REGISTERS, UC_SP
 from wasmine.compiler.machine.arm64.registers import CONTEXT
 from wasmine.compiler.machine.arm64.words import (
     GT,
@@ -57,6 +48,7 @@ from wasmine.compiler.machine.arm64.words import (
     sub_imm,
 )
 from wasmine.compiler.machine.layout import Call, Data, Thread
+from wasmine.compiler.machine.linux import SI_ADDR, SI_CODE
 
 if TYPE_CHECKING:
     from wasmine.compiler.machine.arm64.assembly import Assembly

@@ -9,20 +9,6 @@ UC_REGISTERS: Final = 184
 UC_SP: Final = 432
 UC_PC: Final = 440
 
-# Offsets in siginfo_t.
-SI_CODE: Final = 8
-SI_ADDR: Final = 16
-
-# Of the C library's struct sigaction, the same in glibc and musl.
-SA_FLAGS: Final = 136  # the offset of the flags, 4 bytes
-SA_SIGINFO: Final = 4
-SA_ONSTACK: Final = 0x0800_0000
-SA_RESTART: Final = 0x1000_0000
-
-# Of pthread_sigmask.
-SIG_SETMASK: Final = 2
-SIGSET_SIZE: Final = 128
-
 # System call numbers (asm-generic/unistd.h).
 SYS_TGKILL: Final = 131
 SYS_RT_SIGACTION: Final = 134

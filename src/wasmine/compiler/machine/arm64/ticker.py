@@ -9,15 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from wasmine.compiler.machine import layout
-from wasmine.compiler.machine.arm64.linux import (
-    SA_FLAGS,
-    SA_ONSTACK,
-    SA_RESTART,
-    SA_SIGINFO,
-    SIG_SETMASK,
-    SIGSET_SIZE,
-    SYS_TGKILL,
-)
+from wasmine.compiler.machine.arm64.linux import SYS_TGKILL
 from wasmine.compiler.machine.arm64.words import (
     EQ,
     LINK,
@@ -58,6 +50,7 @@ from wasmine.compiler.machine.arm64.words import (
     subs_imm,
 )
 from wasmine.compiler.machine.layout import KICK, LINGER, TICK, Data, Thread
+from wasmine.compiler.machine.linux import SA_FLAGS, SA_ONSTACK, SA_RESTART, SA_SIGINFO, SIG_SETMASK, SIGSET_SIZE
 
 if TYPE_CHECKING:
     from wasmine.compiler.machine.arm64.assembly import Assembly
