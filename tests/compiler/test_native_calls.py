@@ -558,3 +558,11 @@ def test_a_trap_has_the_context_of_any_exception(compiled: Instantiate) -> None:
     with pytest.raises(Trap) as caught:
         handle()
     assert caught.value.__context__ is error
+
+
+def test_what_machine_code_trusts_of_a_function_cannot_be_changed(compiled: Instantiate) -> None:
+    function = compiled('(module (func (export "f") (result i32) (i32.const 7)))').exports.f
+    for name in ("record", "vectorcall", "target", "program"):
+        with pytest.raises(AttributeError):
+            setattr(function, name, 0)
+    assert function() == 7

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
-from ctypes import c_size_t, c_uint64
-from typing import TYPE_CHECKING, Any, cast
+from ctypes import c_size_t, c_ubyte, c_uint64
+from struct import Struct
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from wasmine.compiler.hosts import hosts
 from wasmine.compiler.machine import glue, layout
@@ -24,26 +25,33 @@ if TYPE_CHECKING:
 
 
 class NativeFunction(Function):
-    """A function of machine code. `record` is the address of its function record.
+    """A function of machine code.
 
     `invoke` calls it through ctypes. Its subclass that `compiled_function` gives is called by machine code, and comes here
     for what is unusual.
     """
 
-    __slots__ = ("record",)
+    __slots__ = ("_record",)
 
     owner: CompilerEngine
 
     def __init__(
-        self, defined: DefinedType, name: str | None, instance: Instance, index: int, engine: CompilerEngine
+        self,
+        defined: DefinedType,
+        name: str | None,
+        instance: Instance,
+        index: int,
+        engine: CompilerEngine,
+        record: int,
     ) -> None:
         super().__init__(defined, name, instance, index)
         self.owner = engine
-        self.record = 0
+        self._record = record
 
-    def link(self, record: int) -> None:
-        """It has its record: it can be called."""
-        self.record = record
+    @property
+    def record(self) -> int:
+        """The address of its function record. Machine code trusts it."""
+        return self._record
 
     @calls_host
     def invoke(self, *args: Any) -> Any:
@@ -59,7 +67,7 @@ class NativeFunction(Function):
         top.value = base + max(Call.FRAME + convention.frame, Call.SIZE)
         try:
             view, at = block.view, base - block.values
-            convention.write(view, at, args, self.record)
+            convention.write(view, at, args, self._record)
             try:
                 trapped = engine.glue.enter(c_size_t(base + Call.FRAME))
             except BaseException as error:
@@ -72,6 +80,10 @@ class NativeFunction(Function):
             top.value = base
 
 
+_NativePart = c_ubyte * layout.Function.SIZE
+_fill: Final = Struct("<3Q").pack_into  # the fields of `layout.Function`, in their order
+
+
 class LinkedFunction(NativeFunction):
     """A function of machine code that is called without Python in between.
 
@@ -80,13 +92,18 @@ class LinkedFunction(NativeFunction):
 
     __slots__ = ()
 
-    def link(self, record: int) -> None:
-        """It has its record: it can be called."""
-        super().link(record)
-        native: Any = self  # which has more attributes
-        native.target = record
-        native.program = self.owner.programs.call(self.defined)
-        native.vectorcall = self.owner.glue.symbols["call"]
+    def __init__(
+        self,
+        defined: DefinedType,
+        name: str | None,
+        instance: Instance,
+        index: int,
+        engine: CompilerEngine,
+        record: int,
+    ) -> None:
+        super().__init__(defined, name, instance, index, engine, record)
+        native = _NativePart.from_address(id(self) + type(self).__basicsize__ - layout.Function.SIZE)
+        _fill(native, 0, engine.glue.symbols["call"], record, engine.programs.call(defined))
 
 
 @functools.cache
@@ -94,12 +111,7 @@ def compiled_function() -> type[NativeFunction]:
     """`NativeFunction` as a C-level type: a call of an object is one of the hand-written machine code (`call`), which looks
     for the functions below in the data page.
     """
-    words = {
-        "vectorcall": layout.Function.VECTORCALL,
-        "target": layout.Function.RECORD,
-        "program": layout.Function.PROGRAM,
-    }
-    found, start = extend(LinkedFunction, "CompiledFunction", words, layout.Function.SIZE)
+    found, start = extend(LinkedFunction, "CompiledFunction", layout.Function.SIZE)
     Documentation.give(found)
     loaded = glue.load()
     loaded.set(Data.FUNCTION, start)
@@ -130,7 +142,7 @@ def _call_failed(function: NativeFunction, base: int, error: BaseException | Non
 class NativeHostFunction(Function):
     """A function whose body is Python. Its record's context is 0: machine code calls it in the context of the caller."""
 
-    __slots__ = ("_lease", "convention", "host", "record")
+    __slots__ = ("_lease", "_record", "convention", "host")
 
     def __init__(self, defined: DefinedType, host: HostCallable, engine: CompilerEngine) -> None:
         super().__init__(defined, host.name, None, -1)
@@ -139,14 +151,19 @@ class NativeHostFunction(Function):
         self.convention = engine.references.convention(defined)
         number, self._lease = hosts.take()
         hosts.add(number, self)
-        self.record = hosts.record(number)
+        self._record = hosts.record(number)
         program = engine.programs.host(defined, host.wants_caller) if engine.calls_natively else None
-        fields = (c_uint64 * (Record.HOST_SIZE // 8)).from_address(self.record)
+        fields = (c_uint64 * (Record.HOST_SIZE // 8)).from_address(self._record)
         fields[Record.CODE // 8] = engine.glue.symbols["host_function_slow" if program is None else "host_function"]
         fields[Record.CALLABLE // 8] = id(host.function)
         fields[Record.PROGRAM // 8] = program or 0
         fields[Record.TYPE // 8] = type_number(defined)
         fields[Record.SUPERTYPES // 8] = display_address(defined)
+
+    @property
+    def record(self) -> int:
+        """The address of its function record. Machine code trusts it."""
+        return self._record
 
     def invoke(self, *args: Any) -> Any:
         """Call with internal values, from Python: there is no calling instance."""

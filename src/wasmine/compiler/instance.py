@@ -197,9 +197,8 @@ class NativeCode:
         """A new function reference of a defined function."""
         instance = self.instance
         kind: type[NativeFunction] = compiled_function() if self.engine.calls_natively else NativeFunction
-        function = kind(instance.module.context.functions[index], None, instance, index, self.engine)
-        function.link(self._record(index))
-        return function
+        defined = instance.module.context.functions[index]
+        return kind(defined, None, instance, index, self.engine, self._record(index))
 
     def _record(self, index: int) -> int:
         """The address of the record of a defined function."""

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import ctypes
-from typing import TYPE_CHECKING, Any, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from typing import Any, Final
 
 _MEMBERS, _CALL, _DOC = 72, 50, 56  # Py_tp_members, Py_tp_call, Py_tp_doc
-_UNSIGNED, _SIZE = 18, 19  # Py_T_ULONGLONG, Py_T_PYSSIZET
+_SIZE: Final = 19  # Py_T_PYSSIZET
 _READ_ONLY: Final = 1
 _HAVE_VECTORCALL: Final = 1 << 11  # Py_TPFLAGS_HAVE_VECTORCALL
 _DEFAULT: Final = 1 << 18  # Py_TPFLAGS_DEFAULT
@@ -48,15 +45,14 @@ class _Spec(ctypes.Structure):
 _kept: Final[list[object]] = []  # types point into their specifications
 
 
-def extend(base: type, name: str, words: Mapping[str, int], size: int) -> tuple[Any, int]:
-    """A subclass of `base` whose objects have `size` more bytes, and where in them these lie.
+def extend(base: type, name: str, size: int) -> tuple[Any, int]:
+    """A subclass of `base` whose objects have `size` more bytes, zeros at first, and where in them these lie.
 
-    `words` are attributes that are unsigned numbers of 8 bytes, by their offsets there. Offset 0 is that of the
-    vectorcall function that a call of an object calls. TypeError if the base does not allow it.
+    The first 8 hold the address of the vectorcall function that a call of an object calls. Python code has no attributes
+    for any of it: with a wrong address there a program would crash itself. TypeError if the base does not allow it.
     """
     start = base.__basicsize__
-    members = [_Member(word.encode(), _UNSIGNED, start + offset, 0, None) for word, offset in words.items()]
-    members += [_Member(b"__vectorcalloffset__", _SIZE, start, _READ_ONLY, None), _Member()]
+    members = [_Member(b"__vectorcalloffset__", _SIZE, start, _READ_ONLY, None), _Member()]
     table = (_Member * len(members))(*members)
     doc = (base.__doc__ or "").encode()
     call = ctypes.cast(ctypes.pythonapi.PyVectorcall_Call, ctypes.c_void_p)
