@@ -1,6 +1,6 @@
 """Time limits: `within` ends what a thread does when its time is over, whatever that is; `Scope` when somebody says so.
 
-A watchdog thread, which lives only while somebody needs it, raises `Expired` in the thread by CPython's asynchronous
+A watchdog thread, which lives only while somebody needs it, raises `Expired` in the thread by Python's asynchronous
 exceptions, and has the engines stop machine code (`Stopper`). It does so again and again until the thread has got the
 message, and never once the call has ended; nor while the thread is inside a part of Wasmine that must not be cut short.
 What waits by itself, such as WASI, looks at `current()`.
@@ -9,10 +9,12 @@ What waits by itself, such as WASI, looks at `current()`.
 from __future__ import annotations
 
 import functools
+import importlib
 import os
 import sys
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 
 from wasmine.errors import Timeout, UnsupportedFeature
@@ -340,22 +342,36 @@ def _receive(thread: int) -> None:
 
 @functools.cache
 def _asynchronous() -> Callable[[int, type[BaseException]], object]:
-    """The function that raises an exception in a thread, by its identifier.
+    """The function that raises an exception in a thread, by its identifier. One that has not arrived is replaced.
 
     UnsupportedFeature where Python has none.
     """
-    try:
-        import ctypes
+    for find in (_of_cpython, _of_pypy):
+        with suppress(ImportError, AttributeError):
+            return find()
+    raise UnsupportedFeature(
+        "timeout",
+        f"this {sys.implementation.name} cannot stop a guest by the clock: it offers no way to raise an exception in a thread",
+    )
 
-        function = ctypes.pythonapi.PyThreadState_SetAsyncExc
-    except (ImportError, AttributeError):
-        raise UnsupportedFeature(
-            "timeout", f"this {sys.implementation.name} cannot stop a guest by the clock: it needs ctypes.pythonapi"
-        ) from None
+
+def _of_cpython() -> Callable[[int, type[BaseException]], object]:
+    import ctypes
+
     # A prototype of our own: the function object of `pythonapi` belongs to everybody.
-    address = ctypes.cast(function, ctypes.c_void_p).value
+    address = ctypes.cast(ctypes.pythonapi.PyThreadState_SetAsyncExc, ctypes.c_void_p).value
     assert address is not None
     return ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_ulong, ctypes.py_object)(address)
+
+
+def _of_pypy() -> Callable[[int, type[BaseException]], object]:
+    raise_in_thread = importlib.import_module("__pypy__").thread._raise_in_thread  # PyPy 8
+
+    def send(thread: int, exception: type[BaseException]) -> None:
+        with suppress(ValueError):  # the thread is gone
+            raise_in_thread(thread, exception)
+
+    return send
 
 
 watchdog: Final = Watchdog()

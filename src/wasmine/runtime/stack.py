@@ -8,11 +8,11 @@ of Python, whatever the exception, and the exception stays the same object.
 from __future__ import annotations
 
 import functools
-from types import CodeType, TracebackType
+from types import FunctionType, TracebackType
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from types import FrameType
 
     from wasmine.errors import Frame
@@ -59,18 +59,15 @@ class _Made:
 
 @functools.lru_cache(2048)
 def _python_frame(frame: Frame) -> FrameType:
-    """A frame that looks like one of the wasm function. Nothing runs in it, and it refers to no other."""
-    import ctypes
-
+    """A frame that looks like one of the wasm function: that of a generator which was not started. So nothing runs in it,
+    and it refers to no other.
+    """
     module = frame.module or "module"
     name = frame.function if frame.offset is None else f"{frame.function} at {frame.offset:#x}"
-    code = _CODE.replace(co_name=name, co_qualname=name, co_filename=f"<wasm {module}>")
-    names = {"__name__": f"wasm.{module}", "__wasm__": _Made(frame)}
-    api, value = ctypes.pythonapi, ctypes.py_object
-    new = ctypes.PYFUNCTYPE(value)(("PyFrame_New", api))
-    thread = ctypes.PYFUNCTYPE(ctypes.c_void_p)(("PyThreadState_Get", api))
-    found: FrameType = new(ctypes.c_void_p(thread()), value(code), value(names), value(names))
+    code = _generator.__code__.replace(co_name=name, co_qualname=name, co_filename=f"<wasm {module}>")
+    found: FrameType = FunctionType(code, {"__name__": f"wasm.{module}", "__wasm__": _Made(frame)})().gi_frame
     return found
 
 
-_CODE: Final[CodeType] = compile("", "<wasm>", "exec")
+def _generator() -> Iterator[None]:
+    yield

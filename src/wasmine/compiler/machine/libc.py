@@ -46,10 +46,6 @@ _mprotect = _declare("mprotect", _int, _address, _size, _int)
 _munmap = _declare("munmap", _int, _address, _size)
 _madvise = _declare("madvise", _int, _address, _size, _int)
 _sigaction = _declare("sigaction", _int, _int, _address, _address)
-_pthread_self = _declare("pthread_self", _address)
-_pthread_getattr_np = _declare("pthread_getattr_np", _int, _address, _address)
-_pthread_attr_getstack = _declare("pthread_attr_getstack", _int, _address, _address, _address)
-_pthread_attr_destroy = _declare("pthread_attr_destroy", _int, _address)
 _pthread_attr_init = _declare("pthread_attr_init", _int, _address)
 _pthread_attr_setdetachstate = _declare("pthread_attr_setdetachstate", _int, _address, _int)
 _pthread_attr_setstacksize = _declare("pthread_attr_setstacksize", _int, _address, _size)
@@ -100,17 +96,6 @@ def discard(address: int, size: int) -> None:
 def round_up(size: int, unit: int = PAGE) -> int:
     """The next multiple of `unit`, a power of two."""
     return (size + unit - 1) & -unit
-
-
-def thread_stack() -> tuple[int, int]:
-    """The lowest address and the size in bytes of the calling thread's native stack. OSError."""
-    attributes = ctypes.create_string_buffer(256)
-    low, size = ctypes.c_size_t(), ctypes.c_size_t()
-    if _pthread_getattr_np(_pthread_self(), attributes):
-        raise OSError("the bounds of the thread's stack are not to be had")
-    _pthread_attr_getstack(attributes, ctypes.byref(low), ctypes.byref(size))
-    _pthread_attr_destroy(attributes)
-    return low.value, size.value
 
 
 def detached_thread(stack: int) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from wasmine.compiler.machine import libc
 from wasmine.compiler.machine.layout import START_TICKER, Context, Thread
+from wasmine.runtime import native_stack
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,7 +60,7 @@ class ThreadBlock:
 
     def attach(self, key: int) -> None:
         """Make the block the calling thread's."""
-        low, size = libc.thread_stack()
+        low, size = native_stack.bounds()
         usable = min(size, NATIVE_STACK)
         reserve = min(STACK_RESERVE, usable // 4)
         self._set(Thread.ACTIVATION, 0)
