@@ -351,7 +351,7 @@ def _asynchronous() -> Callable[[int, type[BaseException]], object]:
             return find()
     raise UnsupportedFeature(
         "timeout",
-        f"this {sys.implementation.name} cannot stop a guest by the clock: it offers no way to raise an exception in a thread",
+        f"this {sys.implementation.name} cannot stop a guest by the clock: it cannot raise an exception in another thread",
     )
 
 

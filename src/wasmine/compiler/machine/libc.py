@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import atexit
 import ctypes
 import itertools
 import mmap
 import os
 import sys
-from contextlib import suppress
 from typing import TYPE_CHECKING, Final
+
+from wasmine.compiler.machine import python
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -131,25 +131,6 @@ def function_address(name: str) -> int:
     return found
 
 
-def python_function_address(name: str) -> int:
-    """The address of a function of CPython's C interface."""
-    found = ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value
-    assert found is not None
-    return found
-
-
-_as_read_buffer = ctypes.pythonapi.PyObject_AsReadBuffer
-_as_read_buffer.restype = _int
-_as_read_buffer.argtypes = (ctypes.py_object, _address, _address)
-
-
-def buffer_address(buffer: object) -> int:
-    """Where the bytes of an object with a buffer lie, which need not be writable."""
-    start, size = _size(), _size()
-    _as_read_buffer(buffer, ctypes.byref(start), ctypes.byref(size))
-    return start.value
-
-
 class SignalAction(ctypes.Structure):
     """glibc's and musl's `struct sigaction` on 64-bit Linux."""
 
@@ -173,7 +154,7 @@ def set_signal_action(number: int, action: SignalAction) -> None:
     _check(_sigaction(number, ctypes.byref(action), None), f"cannot install a handler of signal {number}")
 
 
-_quick_sigaction = ctypes.PyDLL(None).sigaction  # does not let other threads run: it takes a tenth of a microsecond
+_quick_sigaction = python.host().quick("sigaction")
 _quick_sigaction.restype = _int
 _quick_sigaction.argtypes = (_int, _address, _address)
 
@@ -195,64 +176,13 @@ class SignalWatch:
         return True
 
 
-_new_capsule = ctypes.pythonapi.PyCapsule_New
-_new_capsule.restype = ctypes.py_object
-_new_capsule.argtypes = (_address, _address, _address)
-_capsule_pointer = ctypes.PYFUNCTYPE(_address, _address, _address)(("PyCapsule_GetPointer", ctypes.pythonapi))
-_set_destructor = ctypes.PYFUNCTYPE(_int, _address, _address)(("PyCapsule_SetDestructor", ctypes.pythonapi))
-
-
-_CAPSULE_SIZE: Final = object.__basicsize__ + 4 * 8  # what it points to, name, context, destructor
-
-
-class Leases:
-    """Makes objects that stand for numbers, with which `release` is called when they are deallocated, unless the process
-    ends. Numbers are not 0, and different ones at any time.
-
-    That is later than a finalizer or the callback of a weak reference: the garbage collector calls these before it takes
-    anything apart, and other finalizers that it calls then may still use what is to be released. Objects of every class
-    that is written in Python are tracked by the collector, so these are capsules.
-    """
-
-    def __init__(self, release: Callable[[int], None]) -> None:
-        pointer = _capsule_pointer
-        out: dict[int, int] = {}
-
-        def destroy(capsule: int) -> None:
-            number = pointer(capsule, None)
-            del out[number]
-            release(number)
-
-        self._out: dict[int, int] = out  # addresses of capsules, by number
-        self._destructor = ctypes.PYFUNCTYPE(None, _address)(destroy)
-        atexit.register(self._forget)
-
-    def new(self, number: int) -> object:
-        """An object for a number."""
-        found: object = _new_capsule(number, None, self._destructor)
-        self._out[number] = id(found)
-        return found
-
-    def _forget(self) -> None:
-        """The interpreter takes itself apart now: when what is left is deallocated, no Python code can run any more."""
-        ours = ctypes.cast(self._destructor, _address).value or 0
-        with suppress(OSError), open("/proc/self/mem", "rb", buffering=0) as memory:  # noqa: PTH123
-            while self._out:
-                number, capsule = self._out.popitem()
-                # A destructor that was called near the recursion limit could not run: then there is no capsule any more.
-                with suppress(OSError, OverflowError, ValueError):
-                    found = os.pread(memory.fileno(), _CAPSULE_SIZE, capsule)
-                    if number.to_bytes(8, "little") in found and ours.to_bytes(8, "little") in found:
-                        _set_destructor(capsule, None)
-
-
 _waiting: Final[dict[int, Callable[[], None]]] = {}
 _numbers: Final = itertools.count(1)
-_actions: Final = Leases(lambda number: _waiting.pop(number)())
+_actions: Final = python.host().leases(lambda number: _waiting.pop(number)())
 
 
 def when_deallocated(action: Callable[[], None]) -> object:
-    """An object that calls `action` when it is deallocated (see `Leases`)."""
+    """An object that calls `action` when nobody can reach it any more."""
     number = next(_numbers)
     _waiting[number] = action
     return _actions.new(number)

@@ -7,7 +7,7 @@ import gc
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from wasmine.compiler.machine import libc
+from wasmine.compiler.machine import libc, python
 
 if TYPE_CHECKING:
     from wasmine.runtime.image import Image
@@ -130,7 +130,7 @@ class _Ranges:
 
 
 _ranges: Final = _Ranges()
-_leases: Final = libc.Leases(_ranges.give_back)
+_leases: Final = python.host().leases(_ranges.give_back)
 
 
 class Mapping:
