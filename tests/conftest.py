@@ -5,9 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import hypothesis
 import pytest
+from tests import objects
 
 import wasmine
+
+hypothesis.settings.register_profile("wasmine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("wasmine")  # how fast something is decides about nothing
+
+objects.collect_thoroughly()
 
 ENGINES = ("interpreter", "compiler")
 

@@ -29,7 +29,7 @@ class Registry(Generic[T]):
         found = self._known.get(number)
         if found is None:
             return None
-        value: T = found[0]() or python.host().object(*found)
+        value: T = found[0]() or python.host().alive(*found)
         return value
 
     def __getitem__(self, number: int) -> T:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from wasmine.compiler.machine.layout import PYTHON_FUNCTIONS, PYTHON_OBJECTS, Data
+from wasmine.compiler.machine.python import view
 
 if TYPE_CHECKING:
     import weakref
@@ -54,12 +55,15 @@ class CPython:
     def leases(self, release: Callable[[int], None]) -> Capsules:
         return Capsules(release)
 
-    def object(self, reference: weakref.ref[Any], number: int, type: type) -> Any:
+    def alive(self, reference: weakref.ref[Any], number: int, type: type) -> Any:
         # It is whole until it is deallocated, and then nobody can ask for it.
         return reference() or _from_address(number)
 
     def collect(self) -> None:
         pass
+
+    def view(self, address: int, size: int, owner: object) -> memoryview:
+        return view(address, size, owner)
 
     def quick(self, name: str) -> Any:
         return getattr(_quick, name)

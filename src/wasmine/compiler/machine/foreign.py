@@ -15,6 +15,7 @@ import threading
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
 from wasmine.compiler.machine.layout import Data
+from wasmine.compiler.machine.python import view
 
 if TYPE_CHECKING:
     import weakref
@@ -75,7 +76,7 @@ class Foreign:
     def leases(self, release: Callable[[int], None]) -> Finalizers:
         return Finalizers(release)
 
-    def object(self, reference: weakref.ref[Any], number: int, type: type) -> Any:
+    def alive(self, reference: weakref.ref[Any], number: int, type: type) -> Any:
         found = reference()
         if found is None:
             # This takes long, and happens only when a finalizer calls wasm code that is garbage like itself.
@@ -84,6 +85,9 @@ class Foreign:
 
     def collect(self) -> None:
         gc.collect()
+
+    def view(self, address: int, size: int, owner: object) -> memoryview:
+        return self._library.view(address, size, owner)
 
     def quick(self, name: str) -> Any:
         return getattr(_libc, name)
@@ -168,6 +172,10 @@ class _Library(Protocol):
         """
         ...
 
+    def view(self, address: int, size: int, owner: object) -> memoryview:
+        """See `machine.python.Python`."""
+        ...
+
 
 class _Cffi:
     def __init__(self) -> None:
@@ -176,6 +184,7 @@ class _Cffi:
         self._backend: Any = importlib.import_module("_cffi_backend")
         names = {"word": "unsigned long", "number": "unsigned int", "int": "int"}
         self._types = {name: self._backend.new_primitive_type(c) for name, c in names.items()}
+        self._bytes = self._backend.new_pointer_type(self._backend.new_primitive_type("unsigned char"))
         self._kept: list[Any] = []
 
     def _type(self, result: str, parameters: tuple[str, ...]) -> Any:
@@ -192,6 +201,11 @@ class _Cffi:
         made = self._backend.callback(self._type(result, parameters), function, error, failed)
         self._kept.append(made)
         return int(self._backend.cast(self._types["word"], made))
+
+    def view(self, address: int, size: int, owner: object) -> memoryview:
+        # There a view of a ctypes object does not keep this alive. What is to be called when the pointer goes holds it.
+        pointer = self._backend.gcp(self._backend.cast(self._bytes, address), lambda _: owner)
+        return memoryview(self._backend.buffer(pointer, size)).cast("B")
 
 
 class _Ctypes:
@@ -221,3 +235,6 @@ class _Ctypes:
         found = ctypes.cast(made, ctypes.c_void_p).value
         assert found is not None
         return found
+
+    def view(self, address: int, size: int, owner: object) -> memoryview:
+        return view(address, size, owner)

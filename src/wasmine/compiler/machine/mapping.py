@@ -25,8 +25,8 @@ _IDLE: Final = 32
 _USABLE: Final = libc.PROT_READ | libc.PROT_WRITE
 
 
-class _Bytes(ctypes.c_ubyte * (1 << 40)):  # type: ignore[misc]
-    """Bytes at an address. A subclass, so that an object over a mapping can hold it; its views are cut to size."""
+_LARGEST: Final = 1 << 40
+"""The size of any view of a mapping. It is cut to what there is."""
 
 
 class _Range:
@@ -154,6 +154,4 @@ class Mapping:
 
     def view(self) -> memoryview:
         """All bytes. The memory lives as long as the view or a slice of it does."""
-        array = _Bytes.from_address(self.base)
-        array.owner = self._lease
-        return memoryview(array).cast("B")
+        return python.host().view(self.base, _LARGEST, self._lease)

@@ -56,7 +56,7 @@ class Python(Protocol):
         """Leases of numbers with which `release` is called. Not when the process ends."""
         ...
 
-    def object(self, reference: weakref.ref[Any], number: int, type: type) -> Any:
+    def alive(self, reference: weakref.ref[Any], number: int, type: type) -> Any:
         """An object that is there, by a weak reference, its `id` and its type.
 
         The collector clears weak references to garbage before it runs the garbage's finalizers, and these may call machine
@@ -68,9 +68,26 @@ class Python(Protocol):
         """Have what nobody can reach give back what it holds, if that does not happen by itself."""
         ...
 
+    def view(self, address: int, size: int, owner: object) -> memoryview:
+        """Bytes in memory. `owner` lives as long as the view or a slice of it does."""
+        ...
+
     def quick(self, name: str) -> Any:
         """A function of the C library that never waits, by the quickest way."""
         ...
+
+
+def view(address: int, size: int, owner: object) -> memoryview:
+    """`Python.view` by ctypes."""
+    array = _bytes(size).from_address(address)
+    array.owner = owner
+    return memoryview(array).cast("B")
+
+
+@functools.cache
+def _bytes(size: int) -> Any:
+    # A subclass, which can have attributes.
+    return type("Bytes", (ctypes.c_ubyte * size,), {})
 
 
 @functools.cache

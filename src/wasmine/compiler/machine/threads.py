@@ -6,7 +6,7 @@ import ctypes
 import threading
 from typing import TYPE_CHECKING, Final
 
-from wasmine.compiler.machine import libc
+from wasmine.compiler.machine import libc, python
 from wasmine.compiler.machine.layout import START_TICKER, Context, Thread
 from wasmine.runtime import native_stack
 
@@ -25,6 +25,9 @@ from Python there, and for functions that call nothing and have small frames, wh
 
 STACK_RESERVE: Final = 1 << 20
 """Bytes of native stack that wasm code leaves for Python: the C functions of a host call must fit."""
+
+_MANY: Final = 16
+"""With so many blocks, those of threads that ended are looked for before there is another."""
 
 NATIVE_STACK: Final = 64 << 20
 """The most of a thread's native stack that wasm code uses, where the stack is larger or unlimited."""
@@ -49,7 +52,7 @@ class ThreadBlock:
             size = _SMALL_VALUE_STACK
             self.values = libc.map_memory(size, libc.PROT_READ | libc.PROT_WRITE)
         self.limit = self.values + size - VALUES_SLACK
-        self.view = memoryview((ctypes.c_ubyte * size).from_address(self.values)).cast("B")
+        self.view = python.host().view(self.values, size, None)
         self.thread = 0
         self.watched = False
         self.top = ctypes.c_uint64.from_address(self.address + Thread.TOP)
@@ -122,6 +125,8 @@ class Threads:
         return not any(block.thread and block.is_busy() for block in self._all)
 
     def _attach(self) -> ThreadBlock:
+        if not self._free and len(self._all) >= _MANY:
+            python.host().collect()
         try:
             block = self._free.pop()
         except IndexError:
