@@ -139,6 +139,9 @@ class Trap(WasmineError):
     `kind` says what, `detail` adds figures where there are some, `frames` is the wasm call stack, innermost first.
     """
 
+    kind: TrapKind
+    _detail: str = ""
+    _frames: tuple[Frame, ...] = ()
     _describe: Callable[[], tuple[str, Sequence[Frame]]] | None = None
 
     def __init__(self, kind: TrapKind, detail: str = "", frames: Sequence[Frame] = ()) -> None:
@@ -147,18 +150,20 @@ class Trap(WasmineError):
         self._frames = tuple(frames)
         super().__init__(kind, detail)
 
-    @classmethod
-    def described_later(cls, kind: TrapKind, describe: Callable[[], tuple[str, Sequence[Frame]]]) -> Trap:
+    @staticmethod
+    def described_later(kind: TrapKind, describe: Callable[[], tuple[str, Sequence[Frame]]]) -> Trap:
         """A trap whose detail and frames are found when somebody asks: most traps are only caught."""
-        found = cls(kind)
+        found = Trap.__new__(Trap, kind, "")
+        found.kind = kind
         found._describe = describe
         return found
 
     def _complete(self) -> None:
-        describe, self._describe = self._describe, None
+        describe = self._describe
         if describe is not None:
             self._detail, frames = describe()
             self._frames = tuple(frames)
+            self._describe = None  # not before: near the end of the stack there is no room for it
             self.args = (self.kind, self._detail)
 
     @property

@@ -8,11 +8,11 @@ of Python, whatever the exception, and the exception stays the same object.
 from __future__ import annotations
 
 import functools
-from types import FunctionType, TracebackType
+from types import CodeType, FunctionType, TracebackType
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from types import FrameType
 
     from wasmine.errors import Frame
@@ -59,15 +59,14 @@ class _Made:
 
 @functools.lru_cache(2048)
 def _python_frame(frame: Frame) -> FrameType:
-    """A frame that looks like one of the wasm function: that of a generator which was not started. So nothing runs in it,
-    and it refers to no other.
-    """
+    """A frame that looks like one of the wasm function. Nothing runs in it, and it refers to no other."""
     module = frame.module or "module"
     name = frame.function if frame.offset is None else f"{frame.function} at {frame.offset:#x}"
-    code = _generator.__code__.replace(co_name=name, co_qualname=name, co_filename=f"<wasm {module}>")
-    found: FrameType = FunctionType(code, {"__name__": f"wasm.{module}", "__wasm__": _Made(frame)})().gi_frame
+    code = _CODE.replace(co_name=name, co_qualname=name, co_filename=f"<wasm {module}>", co_firstlineno=1)
+    names = {"__name__": f"wasm.{module}", "__wasm__": _Made(frame)}
+    found: FrameType = FunctionType(code, names)().gi_frame
     return found
 
 
-def _generator() -> Iterator[None]:
-    yield
+_CODE: Final[CodeType] = (lambda: (yield)).__code__
+"""Of a generator: it has a frame before it runs."""

@@ -36,12 +36,26 @@ NATIVE_STACK: Final = 64 << 20
 class ThreadBlock:
     """One block, used by one thread at a time and re-used when its thread is gone. Never unmapped: see `layout`.
 
-    `values` is the address of the value stack and `view` its bytes. `top.value` is the address where the next call from
-    Python may begin, which must not be higher than `limit`. `thread` is the identifier of its thread, 0 for none,
-    `watched` says that it is the main thread, and `signals`, `stop`, `inside` and `task` are the fields of the block.
+    `values` is the address of the value stack, `view` its bytes and `words` the same as numbers. `top.value` is the address
+    where the next call from Python may begin, which must not be higher than `limit`. `thread` is the identifier of its
+    thread, 0 for none, `watched` says that it is the main thread, and `signals`, `stop`, `inside` and `task` are the fields
+    of the block.
     """
 
-    __slots__ = ("address", "inside", "limit", "signals", "stop", "task", "thread", "top", "values", "view", "watched")
+    __slots__ = (
+        "address",
+        "inside",
+        "limit",
+        "signals",
+        "stop",
+        "task",
+        "thread",
+        "top",
+        "values",
+        "view",
+        "watched",
+        "words",
+    )
 
     def __init__(self) -> None:
         self.address = libc.map_memory(Thread.SIZE, libc.PROT_READ | libc.PROT_WRITE)
@@ -53,6 +67,7 @@ class ThreadBlock:
             self.values = libc.map_memory(size, libc.PROT_READ | libc.PROT_WRITE)
         self.limit = self.values + size - VALUES_SLACK
         self.view = python.host().view(self.values, size, None)
+        self.words = self.view.cast("Q")
         self.thread = 0
         self.watched = False
         self.top = ctypes.c_uint64.from_address(self.address + Thread.TOP)
@@ -65,7 +80,7 @@ class ThreadBlock:
         """Make the block the calling thread's."""
         low, size = native_stack.bounds()
         usable = min(size, NATIVE_STACK)
-        reserve = min(STACK_RESERVE, usable // 4)
+        reserve = min(STACK_RESERVE, usable // 2)
         self._set(Thread.ACTIVATION, 0)
         self._set(Thread.OWNED, 0)
         self._set(Thread.STATE, 0)
