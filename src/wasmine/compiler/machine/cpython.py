@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import atexit
 import ctypes
+import functools
 import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from wasmine.compiler.machine.layout import PYTHON_FUNCTIONS, PYTHON_OBJECTS, Data
-from wasmine.compiler.machine.python import view
 
 if TYPE_CHECKING:
     import weakref
@@ -63,10 +63,18 @@ class CPython:
         pass
 
     def view(self, address: int, size: int, owner: object) -> memoryview:
-        return view(address, size, owner)
+        array = _bytes(size).from_address(address)
+        array.owner = owner
+        return memoryview(array).cast("B")
 
     def quick(self, name: str) -> Any:
         return getattr(_quick, name)
+
+
+@functools.cache
+def _bytes(size: int) -> Any:
+    # A subclass, which can have attributes.
+    return type("Bytes", (ctypes.c_ubyte * size,), {})
 
 
 class Capsules:

@@ -1,5 +1,5 @@
-"""`Foreign`: any Python that can call C functions and make some that call Python. PyPy does both by cffi, which is a part
-of it and quick; elsewhere (in tests, on CPython) it is ctypes.
+"""`Foreign`: any Python that has cffi, which is a part of PyPy, and quick there: its ctypes takes a thousand times as long.
+CPython with the package cffi serves in tests.
 
 Whoever calls a C function that way gives up the GIL, and a function that calls Python takes it. So machine code need not do
 either. What Python code raises is kept until `enter` returns.
@@ -12,10 +12,9 @@ import gc
 import importlib
 import sys
 import threading
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from wasmine.compiler.machine.layout import Data
-from wasmine.compiler.machine.python import view
 
 if TYPE_CHECKING:
     import weakref
@@ -35,10 +34,7 @@ class Foreign:
     def __init__(self) -> None:
         self._objects: dict[int, Any] = {}
         self._raised = _Raised()
-        try:
-            self._library: _Library = _Cffi()
-        except ImportError:
-            self._library = _Ctypes()
+        self._library = _Library()
 
     def fill(self, set: Callable[[int, int], None]) -> None:
         make, keep = self._library.callback, self._raised.keep
@@ -156,31 +152,12 @@ def _address_of(name: str) -> int:
     return found
 
 
-class _Library(Protocol):
-    """A way to call C and be called. Types are `word`, unsigned with 8 bytes, `number`, unsigned with 4, and `int`."""
+class _Library:
+    """cffi: C functions called, and made of Python ones. Types are `word` (unsigned, 8 bytes), `number` (unsigned, 4 bytes)
+    and `int`.
+    """
 
-    def function(self, address: int, result: str, *parameters: str) -> Callable[..., Any]:
-        """The C function at an address. The GIL is given up while it runs."""
-        ...
-
-    def callback(
-        self, function: Callable[..., int], failed: Callable[..., None], error: int, result: str, *parameters: str
-    ) -> int:
-        """The address of a C function that calls a Python one.
-
-        If that raises something `failed` gets it, as `sys.exc_info` has it, and the result is `error`.
-        """
-        ...
-
-    def view(self, address: int, size: int, owner: object) -> memoryview:
-        """See `machine.python.Python`."""
-        ...
-
-
-class _Cffi:
     def __init__(self) -> None:
-        if sys.implementation.name == "cpython":
-            raise ImportError("CPython's cffi is a package of its own")
         self._backend: Any = importlib.import_module("_cffi_backend")
         names = {"word": "unsigned long", "number": "unsigned int", "int": "int"}
         self._types = {name: self._backend.new_primitive_type(c) for name, c in names.items()}
@@ -192,49 +169,24 @@ class _Cffi:
         return self._backend.new_function_type(tuple(types[name] for name in parameters), types[result], False)
 
     def function(self, address: int, result: str, *parameters: str) -> Callable[..., Any]:
+        """The C function at an address. The GIL is given up while it runs."""
         found: Callable[..., Any] = self._backend.cast(self._type(result, parameters), address)
         return found
 
     def callback(
         self, function: Callable[..., int], failed: Callable[..., None], error: int, result: str, *parameters: str
     ) -> int:
+        """The address of a C function that calls a Python one.
+
+        If anything is raised then, even before the function begins, `failed` gets it, as `sys.exc_info` has it, and the
+        result is `error`.
+        """
         made = self._backend.callback(self._type(result, parameters), function, error, failed)
         self._kept.append(made)
         return int(self._backend.cast(self._types["word"], made))
 
     def view(self, address: int, size: int, owner: object) -> memoryview:
-        # There a view of a ctypes object does not keep this alive. What is to be called when the pointer goes holds it.
+        """See `machine.python.Python`."""
+        # On PyPy a view of a ctypes object does not keep this alive. What is to be called when the pointer goes holds it.
         pointer = self._backend.gcp(self._backend.cast(self._bytes, address), lambda _: owner)
         return memoryview(self._backend.buffer(pointer, size)).cast("B")
-
-
-class _Ctypes:
-    def __init__(self) -> None:
-        self._types = {"word": ctypes.c_uint64, "number": ctypes.c_uint32, "int": ctypes.c_int}
-        self._kept: list[Any] = []
-
-    def _type(self, result: str, parameters: tuple[str, ...]) -> Any:
-        return ctypes.CFUNCTYPE(self._types[result], *(self._types[name] for name in parameters))
-
-    def function(self, address: int, result: str, *parameters: str) -> Callable[..., Any]:
-        found: Callable[..., Any] = self._type(result, parameters)(address)
-        return found
-
-    def callback(
-        self, function: Callable[..., int], failed: Callable[..., None], error: int, result: str, *parameters: str
-    ) -> int:
-        def call(*arguments: int) -> int:
-            try:
-                return function(*arguments)
-            except BaseException as raised:
-                failed(type(raised), raised, raised.__traceback__)
-                return error
-
-        made = self._type(result, parameters)(call)
-        self._kept.append(made)
-        found = ctypes.cast(made, ctypes.c_void_p).value
-        assert found is not None
-        return found
-
-    def view(self, address: int, size: int, owner: object) -> memoryview:
-        return view(address, size, owner)

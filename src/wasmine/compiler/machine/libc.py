@@ -50,6 +50,7 @@ _pthread_attr_init = _declare("pthread_attr_init", _int, _address)
 _pthread_attr_setdetachstate = _declare("pthread_attr_setdetachstate", _int, _address, _int)
 _pthread_attr_setstacksize = _declare("pthread_attr_setstacksize", _int, _address, _size)
 _pthread_key_create = _declare("pthread_key_create", _int, _address, _address)
+_pthread_getspecific = _declare("pthread_getspecific", _address, ctypes.c_uint)
 _pthread_setspecific = _declare("pthread_setspecific", _int, ctypes.c_uint, _address)
 
 
@@ -122,6 +123,11 @@ def set_thread_specific(key: int, value: int) -> None:
     """The calling thread's value of a key."""
     if _pthread_setspecific(key, value):
         raise OSError("the thread-specific value cannot be set")
+
+
+def thread_specific(key: int) -> int:
+    """What `set_thread_specific` gave the calling thread, 0 if nothing."""
+    return _pthread_getspecific(key) or 0
 
 
 def function_address(name: str) -> int:

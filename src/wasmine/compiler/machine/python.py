@@ -5,8 +5,8 @@ functions whose addresses lie in the data page, and knows objects by numbers. Wh
 
 - `cpython`: the functions are those of CPython's C interface, the numbers are addresses of objects. So machine code can
   read arguments, make results and call host functions by itself (`native`).
-- `foreign`: for any Python that can call C functions, and make some that call Python. All calls between Python and wasm go
-  through `enter` and the service `HOST_CALL`, which convert values in Python.
+- `foreign`: for any Python that has cffi, to call C functions and to make some that call Python. All calls between Python
+  and wasm go through `enter` and the service `HOST_CALL`, which convert values in Python.
 """
 
 from __future__ import annotations
@@ -75,19 +75,6 @@ class Python(Protocol):
     def quick(self, name: str) -> Any:
         """A function of the C library that never waits, by the quickest way."""
         ...
-
-
-def view(address: int, size: int, owner: object) -> memoryview:
-    """`Python.view` by ctypes."""
-    array = _bytes(size).from_address(address)
-    array.owner = owner
-    return memoryview(array).cast("B")
-
-
-@functools.cache
-def _bytes(size: int) -> Any:
-    # A subclass, which can have attributes.
-    return type("Bytes", (ctypes.c_ubyte * size,), {})
 
 
 @functools.cache

@@ -148,6 +148,9 @@ class Threads:
             block = ThreadBlock()
             self._all.append(block)
         block.attach(self.key)
+        for other in self._all:
+            if other.thread == block.thread and other is not block:
+                other.give_up()  # its thread is gone, though nobody has seen it yet, and had the same identifier
         self.attached(block)
         self._local.lease = _Lease(block, self._free, self.key)
         self._local.block = block
@@ -161,11 +164,11 @@ class _Lease:
         self._block = block
         self._free = free
         self._key = key
-        self._thread = threading.get_ident()
 
     def __del__(self) -> None:
         self._block.thread = self._block.task.value = 0
-        # The thread itself destroys its locals, usually: what it still does must not use the block any more.
-        if threading.get_ident() == self._thread:
+        # The thread itself destroys its locals, usually: what it still does must not use the block any more. Where
+        # references are not counted it is any thread, perhaps one that has got the identifier of that one.
+        if libc.thread_specific(self._key) == self._block.address:
             libc.set_thread_specific(self._key, 0)
         self._free.append(self._block)
