@@ -139,6 +139,9 @@ class Trap(WasmineError):
     `kind` says what, `detail` adds figures where there are some, `frames` is the wasm call stack, innermost first.
     """
 
+    kind: TrapKind
+    _detail: str = ""
+    _frames: tuple[Frame, ...] = ()
     _describe: Callable[[], tuple[str, Sequence[Frame]]] | None = None
 
     def __init__(self, kind: TrapKind, detail: str = "", frames: Sequence[Frame] = ()) -> None:
@@ -147,10 +150,11 @@ class Trap(WasmineError):
         self._frames = tuple(frames)
         super().__init__(kind, detail)
 
-    @classmethod
-    def described_later(cls, kind: TrapKind, describe: Callable[[], tuple[str, Sequence[Frame]]]) -> Trap:
+    @staticmethod
+    def described_later(kind: TrapKind, describe: Callable[[], tuple[str, Sequence[Frame]]]) -> Trap:
         """A trap whose detail and frames are found when somebody asks: most traps are only caught."""
-        found = cls(kind)
+        found = Trap.__new__(Trap, kind, "")
+        found.kind = kind
         found._describe = describe
         return found
 

@@ -500,3 +500,31 @@ def test_functions_do_not_compete_for_the_same_lines_of_the_cache(compiled: Inst
     assert len({start % 4096 // 64 for start in starts}) == count
     # Nor does the table with the first frames of value stacks, which begin with a page.
     assert all(code.module.slot(i) % 4096 >= 2048 for i in range(count))
+
+
+def test_a_trap_that_is_kept_keeps_the_module_that_it_names_and_not_the_instance() -> None:
+    skip_unless_available("compiler")
+    text = '(module $shop (memory 1) (func $low (drop (i32.load (i32.const -1)))) (func (export "f") (call $low)))'
+    instance = wasmine.Runtime("compiler").instantiate(text)
+    try:
+        instance.exports.f()
+    except Trap as error:
+        kept = error.with_traceback(None)
+    gone = weakref.ref(instance.exports), weakref.ref(instance)
+    del instance
+    gc.collect()
+    assert [reference() for reference in gone] == [None, None]
+    wasmine.Runtime("compiler").instantiate(SPIN).exports.add(1, 2)  # where the other's code was, perhaps
+    assert [(frame.module, frame.function) for frame in kept.frames] == [("shop", "low"), ("shop", "f")]
+    assert all(frame.offset for frame in kept.frames)
+
+
+@pytest.mark.parametrize("depth", [0, 6, 7, 8, 9, 30, 1000])
+def test_an_exception_is_caught_any_number_of_frames_further_up(engine: Any, depth: int) -> None:
+    text = """(module (tag $t (param i32))
+      (func $down (param $n i32) (result i32)
+        (if (local.get $n) (then (return (i32.add (i32.const 1) (call $down (i32.sub (local.get $n) (i32.const 1)))))))
+        (throw $t (i32.const 7)))
+      (func (export "f") (param $n i32) (result i32)
+        (block $caught (result i32) (try_table (result i32) (catch $t $caught) (call $down (local.get $n))))))"""
+    assert wasmine.Runtime(engine).instantiate(text).exports.f(depth) == 7

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import sys
 from contextlib import suppress
-from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from wasmine.compiler.availability import unavailable
@@ -33,8 +32,8 @@ from wasmine.runtime.stack import MAX_FRAMES
 
 if TYPE_CHECKING:
     from wasmine.compiler.machine.glue import Glue, NativeTrap
+    from wasmine.compiler.module import Place
     from wasmine.compiler.templates.library import TemplateLibrary
-    from wasmine.compiler.unwind import Place
     from wasmine.format.types import DefinedType, GlobalType, MemoryType, TableType
     from wasmine.runtime.host import HostCallable
     from wasmine.runtime.image import Image
@@ -160,16 +159,15 @@ class CompilerEngine(Engine):
             return OutOfFuel(meter.describe(trap.address), frames_of(found))
         if trap.trap == layout.FAULT:
             return self._fault(trap, found)
-        kind = layout.trap_kind(trap.trap)
+        kind, detail = layout.trap_kind(trap.trap), ""
         if trap.trap & layout.TOLD and found and (instruction := found[0][0].instruction()) is not None:
             # What it says of tables and memories is as they are now.
             detail = trap_of(kind, trap.address, self.instances[trap.context], instruction).detail
-            return Trap.described_later(kind, lambda: (detail, frames_of(found)))
-        return Trap.described_later(kind, lambda: ("", frames_of(found)))
+        return Trap.described_later(kind, lambda: (detail, frames_of(found)))
 
     def _fault(self, trap: NativeTrap, found: Stack) -> Trap:
         """A trap that guard pages found."""
-        memory = _memory_at(trap.address, found[0][1]) if found else None
+        memory = _memory_at(trap.address, contexts.get(trap.context))
         if memory is None:
             where = ", ".join(map(str, frames_of(found)[:1]))
             raise SystemError(
@@ -205,24 +203,33 @@ class CompilerEngine(Engine):
             else:
                 error.__traceback__ = stack.passed(frames, first)
 
-    def _stack(self, trap: NativeTrap) -> Stack:
-        """The wasm call stack of a trap, innermost first. It keeps alive whom it names."""
+    @staticmethod
+    def _stack(trap: NativeTrap) -> Stack:
+        """The wasm call stack of a trap, innermost first. It keeps the modules alive that it names, not the instances."""
         pc = trap.pc + 1 if trap.trap == layout.FAULT else trap.pc
-        found = walk(pc, trap.stack_pointer, trap.context, trap.word)
-        return [(place, contexts.get(place.context)) for place in islice(found, MAX_FRAMES)]
+        found: Stack = []
+        known, name, module = 0, "", None
+        for place, _, context in walk(pc, trap.context, trap.words, trap.stack, trap.end, MAX_FRAMES):
+            if context != known:
+                known = context
+                code = contexts.get(context)
+                name, module = (code.instance.name, code.instance.module) if code is not None else ("", None)
+            found.append((place, name, module))
+        return found
 
     def close(self) -> None:
         """What lives goes when nobody can reach it any more."""
 
 
-Stack: TypeAlias = "list[tuple[Place, NativeCode | None]]"
+Stack: TypeAlias = "list[tuple[Place, str, Module | None]]"
+"""Places, with the names of their instances."""
 
 
 def _memory_at(address: int, code: NativeCode | None) -> NativeMemory | None:
     """The memory of an instance that an address belongs to."""
     memories: list[Any] = code.instance.memories if code is not None else []
     for memory in memories:
-        if memory.base <= address < memory.base + memory.reserved:
+        if 0 <= address - memory.base < memory.reserved:
             found: NativeMemory = memory
             return found
     return None
@@ -230,7 +237,7 @@ def _memory_at(address: int, code: NativeCode | None) -> NativeMemory | None:
 
 def frames_of(stack: Stack) -> list[Frame]:
     """A wasm call stack as exceptions have it."""
-    return [place.frame(code.instance.name if code is not None else "") for place, code in stack]
+    return [place.frame(instance) for place, instance, _ in stack]
 
 
 __all__ = ["CompilerEngine", "NativeFunction", "template_library", "unavailable"]

@@ -71,10 +71,10 @@ class NativeFunction(Function):
             try:
                 trapped = engine.glue.enter(c_size_t(base + Call.FRAME))
             except BaseException as error:
-                engine.passed(error, NativeTrap.of(block, at))
+                engine.passed(error, NativeTrap(block, at))
                 raise
             if trapped:
-                raise engine.trapped(NativeTrap.of(block, at))
+                raise engine.trapped(NativeTrap(block, at))
             return convention.result(view, at)
         finally:
             top.value = base
@@ -132,7 +132,7 @@ def _call_failed(function: NativeFunction, base: int, error: BaseException | Non
     """What to raise for a trap in the call at `base`. With an exception that left it, note where that passed."""
     engine = function.owner
     block = engine.glue.threads.current()
-    trap = NativeTrap.of(block, base - block.values)
+    trap = NativeTrap(block, base - block.values)
     if error is None:
         return engine.trapped(trap)
     engine.passed(error, trap)

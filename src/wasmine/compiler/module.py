@@ -10,6 +10,7 @@ import ctypes
 import sys
 import weakref
 from array import array
+from bisect import bisect_right
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from wasmine.compiler.baseline import compile_function
@@ -61,6 +62,9 @@ which goes by chance, a call costs 2 to 5 ns more on AMD's Zen.
 _MOST_FRAMES: Final = 4096
 """So many frames of call stacks are remembered for each module: instances may have any number of names."""
 
+_MOST_PLACES: Final = 4096
+"""So many return addresses are remembered, for a program that traps again and again."""
+
 _STRIDE: Final = 13
 """Functions begin so many lines of the cache behind each other in their pages: prime to the 64 that a page has."""
 
@@ -78,11 +82,40 @@ class Placed(NamedTuple):
     module: ModuleNames
 
 
+class Place:
+    """A return address in a compiled function: what a frame of the native stack says.
+
+    For a fault, it is the address of the byte behind the first one of the machine instruction.
+    """
+
+    __slots__ = ("frame_size", "pc", "placed")
+
+    def __init__(self, pc: int, placed: Placed) -> None:
+        self.pc = pc
+        self.placed = placed
+        self.frame_size = placed.code.frame_size
+
+    def instruction(self) -> Located | None:
+        """The wasm instruction that the function is at; None if that is not known."""
+        placed = self.placed
+        sites = placed.code.sites
+        i = bisect_right(sites, (self.pc - placed.start - 1, sys.maxsize)) - 1
+        return placed.module.instruction(placed.code.index, sites[i][1]) if i >= 0 else None
+
+    def frame(self, instance: str) -> Frame:
+        """The frame as tracebacks show it. `instance` is the instance's name, or "" for that of the module."""
+        placed = self.placed
+        index = placed.code.index
+        found = self.instruction()
+        return placed.module.frame(instance, index, found.offset if found is not None else None)
+
+
 class PlacedCode:
     """Every compiled function of the process by its pages: what a program counter belongs to."""
 
     def __init__(self) -> None:
         self._by_page: dict[int, list[Placed]] = {}
+        self.places: dict[int, Place] = {}  # those that were asked for since code was last given back
 
     @staticmethod
     def _pages(start: int, end: int) -> range:
@@ -95,6 +128,7 @@ class PlacedCode:
 
     def remove(self, start: int, end: int) -> None:
         """What lay on the pages of these addresses is gone."""
+        self.places.clear()
         for page in self._pages(start, end):
             self._by_page.pop(page, None)
 
@@ -104,6 +138,19 @@ class PlacedCode:
             if placed.start <= pc < placed.end:
                 return placed
         return None
+
+    def place(self, pc: int) -> Place | None:
+        """What a return address says, in code that cannot go while this is asked."""
+        found = self.places.get(pc)
+        if found is None:
+            # The byte before: a call may be the last instruction of a function.
+            placed = self.find(pc - 1)
+            if placed is None:
+                return None
+            if len(self.places) > _MOST_PLACES:
+                self.places.clear()
+            found = self.places[pc] = Place(pc, placed)
+        return found
 
 
 placed_code = PlacedCode()

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 from wasmine.compiler.code import Catch, CatchKind, Service
 from wasmine.compiler.machine import layout
 from wasmine.compiler.machine.layout import Reply
-from wasmine.compiler.unwind import walk
+from wasmine.compiler.machine.threads import NATIVE_STACK
+from wasmine.compiler.unwind import walk_all
 from wasmine.errors import Trap, TrapKind, WasmException
 from wasmine.format.types import EXNREF, I64
 from wasmine.runtime import traps
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from wasmine.format.types import NumberType
 
 _MASK32: Final = 0xFFFF_FFFF
+_STACK_WORDS: Final = NATIVE_STACK // 8  # no walk gets so far: it ends at `enter`
 
 
 class Operands:
@@ -244,20 +246,21 @@ class Services:
 
     def _catch(self, package: ExceptionPackage, thrower: NativeCode, reply: int) -> bool:
         """Find the handler of an exception in this activation; whether there is one, and machine code is to go on there."""
-        stack = _read(reply + Reply.CALLER)
-        for place in walk(_read(stack), stack + 8, thrower.address, _read):
+        caller = _read(reply + Reply.CALLER)
+        stack = (ctypes.c_uint64 * _STACK_WORDS).from_address(caller)
+        for place, at, _ in walk_all(stack[0], thrower.address, stack, 1, _STACK_WORDS):
             placed = place.placed
             region = placed.code.covered.get(place.pc - placed.start)
             while region is not None:
                 catches, parent = placed.code.regions[region]
                 # In its body such a function keeps its frame and its context at the top of its native stack.
-                frame, context = _read(place.stack), _read(place.stack + 8)
+                frame, context = stack[at], stack[at + 1]
                 tags = self._engine.instances[context].instance.tags
                 for clause in catches:
                     if clause.tag is None or tags[clause.tag] is package.tag:
                         self._deliver(clause, frame, package)
                         _write(reply + Reply.PC, placed.start + clause.landing)
-                        _write(reply + Reply.STACK, place.stack)
+                        _write(reply + Reply.STACK, caller + 8 * at)
                         _write(reply + Reply.FRAME, frame)
                         _write(reply + Reply.CONTEXT, context)
                         return True

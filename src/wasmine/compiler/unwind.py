@@ -6,45 +6,24 @@ Frames have no frame pointers. A return address says by its function how far abo
 from __future__ import annotations
 
 import functools
-import sys
-from bisect import bisect_right
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, Protocol
 
 from wasmine.compiler.machine import architecture, glue
 from wasmine.compiler.module import placed_code
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from wasmine.compiler.module import Placed
-    from wasmine.errors import Frame
-    from wasmine.validation.location import Located
+    from wasmine.compiler.module import Place
 
 
-class Place(NamedTuple):
-    """One frame of a wasm function: the return address, its native stack pointer and context.
+_AT_A_TIME: Final = 8
 
-    For a fault, that is the address of the byte behind the first one of the machine instruction.
-    """
 
-    pc: int
-    stack: int
-    context: int
-    placed: Placed
+class _Words(Protocol):
+    """Numbers by index."""
 
-    def instruction(self) -> Located | None:
-        """The wasm instruction that the function is at; None if that is not known."""
-        placed = self.placed
-        sites = placed.code.sites
-        i = bisect_right(sites, (self.pc - placed.start - 1, sys.maxsize)) - 1
-        return placed.module.instruction(placed.code.index, sites[i][1]) if i >= 0 else None
-
-    def frame(self, instance: str) -> Frame:
-        """The frame as tracebacks show it. `instance` is the instance's name, or "" for that of the module."""
-        placed = self.placed
-        index = placed.code.index
-        found = self.instruction()
-        return placed.module.frame(instance, index, found.offset if found is not None else None)
+    def __getitem__(self, index: int, /) -> int: ...
 
 
 @functools.cache
@@ -57,23 +36,37 @@ def _ways() -> tuple[dict[int, int], int, int]:
     return between, other, symbols["enter_returned"]
 
 
-def walk(pc: int, stack: int, context: int, read: Callable[[int], int | None]) -> Iterator[Place]:
-    """The frames of wasm functions, innermost first, from a place in code, and the stack pointer and VM context there.
+def walk(pc: int, context: int, words: _Words, at: int, end: int, most: int) -> list[tuple[Place, int, int]]:
+    """The innermost frames of wasm functions, from a place in code and the VM context there: the place in each, its native
+    stack pointer and its context. They begin with the innermost one.
 
-    `read(address)` is the word of the native stack at an address, None where it is not known any more.
+    Stack pointers are indices of `words`, the native stack: here it is `at`. From `end` on they are not known.
     """
-    between, other, end = _ways()
-    here: int | None = pc
-    while here is not None and here != end:
-        size = between.get(here)
+    between, other, entered = _ways()
+    places = placed_code.places
+    found: list[tuple[Place, int, int]] = []
+    while pc != entered:
+        size = between.get(pc)
         if size is None:
-            # The byte before: a call may be the last instruction of a function.
-            placed = placed_code.find(here - 1)
-            if placed is None:
-                return
-            yield Place(here, stack, context, placed)
-            size = placed.code.frame_size
-        elif here == other:
-            context = read(stack) or 0
-        here = read(stack + size)
-        stack += size + 8
+            place = places.get(pc) or placed_code.place(pc)
+            if place is None or len(found) == most:
+                break
+            found.append((place, at, context))
+            size = place.frame_size
+        elif pc == other and at < end:
+            context = words[at]
+        at += size // 8
+        if at >= end:
+            break
+        pc = words[at]
+        at += 1
+    return found
+
+
+def walk_all(pc: int, context: int, words: _Words, at: int, end: int) -> Iterator[tuple[Place, int, int]]:
+    """The same of all frames, a few at a time."""
+    found = walk(pc, context, words, at, end, _AT_A_TIME)
+    while found:
+        yield from found
+        place, at, context = found[-1]
+        found = walk(place.pc, context, words, at, end, _AT_A_TIME)[1:]

@@ -109,6 +109,56 @@ print(seen, trapped(load, -1))
     expect(run(script), "[11, 11, 11] TrapKind.MEMORY_OUT_OF_BOUNDS")
 
 
+def test_a_handler_in_front_of_ours_is_returned_to(run: Run) -> None:
+    """While it runs SIGSEGV is blocked, which the kernel takes back when it returns."""
+    script = """
+from wasmine.compiler.machine import libc as ours, linux
+load = instance(LOAD).exports.load
+action = ours.signal_action(signal.SIGSEGV)
+behind = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)(action.handler)
+seen = []
+@ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
+def in_front(number, info, context):
+    behind(number, info, context)
+    seen.append(number)
+action.handler = ctypes.cast(in_front, ctypes.c_void_p).value
+action.flags = linux.SA_SIGINFO
+ours.set_signal_action(signal.SIGSEGV, action)
+kinds = [trapped(load, -1) for _ in range(3)]
+print(seen, *kinds, signal.pthread_sigmask(signal.SIG_BLOCK, []))
+"""
+    expect(run(script), "[11, 11, 11]" + 3 * " TrapKind.MEMORY_OUT_OF_BOUNDS" + " set()")
+
+
+def test_an_alternate_stack_that_the_kernel_takes_away_while_it_is_used(run: Run) -> None:
+    script = """
+from wasmine.compiler.machine.linux import SS_AUTODISARM
+class Stack(ctypes.Structure):
+    _fields_ = (("start", ctypes.c_void_p), ("flags", ctypes.c_uint), ("size", ctypes.c_size_t))
+room = ctypes.create_string_buffer(1 << 16)
+ctypes.CDLL(None).sigaltstack(ctypes.byref(Stack(ctypes.addressof(room), SS_AUTODISARM, 1 << 16)), None)
+load = instance(LOAD).exports.load
+kinds = [trapped(load, -1) for _ in range(3)]
+now = Stack()
+ctypes.CDLL(None).sigaltstack(None, ctypes.byref(now))
+print(*kinds, now.start == ctypes.addressof(room), now.size)
+"""
+    expect(run(script), 3 * "TrapKind.MEMORY_OUT_OF_BOUNDS " + "True 65536")
+
+
+def test_the_state_of_floats_outside_of_wasm_is_kept(run: Run) -> None:
+    """The C library sets the rounding of both units of the processor, and reads it from x87 on x86-64."""
+    script = """
+math = ctypes.CDLL("libm.so.6")
+load = instance(LOAD).exports.load
+upward = 0x800 if os.uname().machine == "x86_64" else 0x400000
+math.fesetround(upward)
+kinds = [trapped(load, -1) for _ in range(3)]
+print(*kinds, math.fegetround() == upward)
+"""
+    expect(run(script), 3 * "TrapKind.MEMORY_OUT_OF_BOUNDS " + "True")
+
+
 def test_no_signal_stays_blocked(run: Run) -> None:
     script = """
 load = instance(LOAD).exports.load

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 from struct import Struct
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from wasmine.compiler.machine import architecture, blob, faults, layout, libc
 from wasmine.compiler.machine.code import CodeMemory
@@ -22,43 +22,23 @@ if TYPE_CHECKING:
 _TRAP: Final = Struct("<7Q")
 
 
-class NativeTrap(NamedTuple):
-    """How a call ended that did not return.
+class NativeTrap:
+    """How a call ended that did not return, which begins at offset `at` of the thread's value stack.
 
     `trap` is the number that the code gave, or `layout.FAULT`, then `signal` and `address` say more. `pc` is the place:
-    of the instruction at fault, else behind the call of `trap`. `context` is the VM context there, `stack` the native
-    stack from there, `stack_pointer`, outwards.
+    of the instruction at fault, else behind the call of `trap`. `context` is the VM context there. From `stack` up to
+    `end` a copy of the native stack from there lies in `words`, which are those of the value stack: until the next call.
     """
 
-    trap: int
-    pc: int
-    address: int
-    signal: int
-    stack_pointer: int
-    context: int
-    stack: bytes
+    __slots__ = ("address", "context", "end", "pc", "signal", "stack", "trap", "words")
 
-    @classmethod
-    def of(cls, block: ThreadBlock, at: int) -> NativeTrap:
-        """How the call that begins at offset `at` of the thread's value stack ended."""
-        trap, pc, address, signal, stack, context, copied = _TRAP.unpack_from(block.view, at + Call.TRAP)
-        start = at + Call.STACK_COPY
-        return cls(
-            trap,
-            pc,
-            address,
-            signal,
-            stack,
-            context,
-            bytes(block.view[start : start + min(copied, Call.STACK_COPY_SIZE)]),
+    def __init__(self, block: ThreadBlock, at: int) -> None:
+        self.trap, self.pc, self.address, self.signal, _, self.context, copied = _TRAP.unpack_from(
+            block.view, at + Call.TRAP
         )
-
-    def word(self, address: int) -> int | None:
-        """The word of the native stack at an address, None if it was not kept."""
-        offset = address - self.stack_pointer
-        if 0 <= offset <= len(self.stack) - 8:
-            return int.from_bytes(self.stack[offset : offset + 8], "little")
-        return None
+        self.words = block.words
+        self.stack = at + Call.STACK_COPY >> 3
+        self.end = self.stack + (copied >> 3)
 
 
 class Glue:

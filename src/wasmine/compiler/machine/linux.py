@@ -8,6 +8,9 @@ from typing import Final
 SI_CODE: Final = 8
 SI_ADDR: Final = 16
 
+SS_AUTODISARM: Final = 1 << 31
+"""The flag of an alternate stack that the kernel takes away while a handler runs."""
+
 # Of the C library's struct sigaction, the same in glibc and musl.
 SA_FLAGS: Final = 136  # the offset of the flags, 4 bytes
 SA_SIGINFO: Final = 4

@@ -32,12 +32,26 @@ NATIVE_STACK: Final = 64 << 20
 class ThreadBlock:
     """One block, used by one thread at a time and re-used when its thread is gone. Never unmapped: see `layout`.
 
-    `values` is the address of the value stack and `view` its bytes. `top.value` is the address where the next call from
-    Python may begin, which must not be higher than `limit`. `thread` is the identifier of its thread, 0 for none,
-    `watched` says that it is the main thread, and `signals`, `stop`, `inside` and `task` are the fields of the block.
+    `values` is the address of the value stack, `view` its bytes and `words` the same as numbers. `top.value` is the address
+    where the next call from Python may begin, which must not be higher than `limit`. `thread` is the identifier of its
+    thread, 0 for none, `watched` says that it is the main thread, and `signals`, `stop`, `inside` and `task` are the fields
+    of the block.
     """
 
-    __slots__ = ("address", "inside", "limit", "signals", "stop", "task", "thread", "top", "values", "view", "watched")
+    __slots__ = (
+        "address",
+        "inside",
+        "limit",
+        "signals",
+        "stop",
+        "task",
+        "thread",
+        "top",
+        "values",
+        "view",
+        "watched",
+        "words",
+    )
 
     def __init__(self) -> None:
         self.address = libc.map_memory(Thread.SIZE, libc.PROT_READ | libc.PROT_WRITE)
@@ -49,6 +63,7 @@ class ThreadBlock:
             self.values = libc.map_memory(size, libc.PROT_READ | libc.PROT_WRITE)
         self.limit = self.values + size - VALUES_SLACK
         self.view = memoryview((ctypes.c_ubyte * size).from_address(self.values)).cast("B")
+        self.words = self.view.cast("Q")
         self.thread = 0
         self.watched = False
         self.top = ctypes.c_uint64.from_address(self.address + Thread.TOP)

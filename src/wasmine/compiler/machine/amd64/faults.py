@@ -14,9 +14,16 @@ from wasmine.compiler.machine.amd64.linux import (
     UC_RDI,
     UC_RIP,
     UC_RSP,
+    UC_STACK_FLAGS,
+    UC_VECTORS,
 )
 from wasmine.compiler.machine.layout import Call, Data, Thread
-from wasmine.compiler.machine.linux import SI_ADDR, SI_CODE
+from wasmine.compiler.machine.linux import SI_ADDR, SI_CODE, SS_AUTODISARM
+
+_CALLED: Final = (
+    48  # from rsp, after five registers were pushed, to where it was when we were called, and a return address
+)
+_NOT_WASM: Final = 1 << 9 | 1 << 0  # in XSAVE's mask: keys of memory protection, x87
 
 FAULTS: Final = f"""\
 # void fault(signal, siginfo, ucontext): SIGSEGV, SIGBUS and SIGFPE.
@@ -53,6 +60,23 @@ fault:
   mov [rax+{Thread.TRAP}+{Call.TRAP_STACK - Call.TRAP}], rcx
   mov rcx, [r13+{UC_R12}]
   mov [rax+{Thread.TRAP}+{Call.TRAP_CONTEXT - Call.TRAP}], rcx
+  # Returning to the kernel would cost a microsecond. It is needed if another handler has called us, or if the kernel took
+  # the thread's alternate stack away. (Called by the kernel, we have its ucontext_t on top of the stack.) The kernel has
+  # changed the processor's control register for floats as wasm wants it; the rest, which is not wasm's, it keeps here.
+  lea rcx, [rsp+{_CALLED}]
+  cmp rcx, r13
+  jne fault_return
+  test dword ptr [r13+{UC_STACK_FLAGS}], {SS_AUTODISARM}
+  jnz fault_return
+  cmp qword ptr [r15+{Data.PROCESSOR_PARTS}], 0
+  je fault_return
+  mov rdi, rax
+  mov rcx, [r13+{UC_VECTORS}]
+  mov eax, {_NOT_WASM}
+  xor edx, edx
+  xrstor64 [rcx]
+  jmp leave_by_trap
+fault_return:
   mov [r13+{UC_RDI}], rax
   lea rcx, [rip+leave_by_trap]
   mov [r13+{UC_RIP}], rcx

@@ -6,6 +6,7 @@ from array import array
 from typing import Final
 
 from wasmine.compiler.machine.arm64 import words
+from wasmine.compiler.machine.arm64.registers import PAGE
 
 _LONG: Final = 0x3FFFFFF
 _SHORT: Final = 0x7FFFF
@@ -45,6 +46,10 @@ class Assembly:
         """Append a jump, or the address of something, whose distance is that to a label."""
         self._jumps.append((len(self.words), label))
         self.words.append(instruction)
+
+    def call(self, offset: int) -> None:
+        """Call the C function whose address lies at this offset of the data page (registers.PAGE). Changes x16."""
+        self(words.ldr(16, PAGE, offset), words.blr(16))
 
     def exchange(self, t: int, n: int, offset: int, new: int) -> None:
         """Swap 4 bytes of memory, at once. Changes x9 and x10; `new` must be none of them."""

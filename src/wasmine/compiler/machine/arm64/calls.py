@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from wasmine.compiler.machine import layout
 from wasmine.compiler.machine.arm64.entry import take, to_python, to_wasm
-from wasmine.compiler.machine.arm64.registers import CONTEXT, FRAME, MEMORY, RECORD, RESUME, SAVED_VECTORS
+from wasmine.compiler.machine.arm64.registers import CONTEXT, FRAME, MEMORY, PAGE, RECORD, RESUME, SAVED_VECTORS, THREAD
 from wasmine.compiler.machine.arm64.words import (
     EQ,
     FPCR,
@@ -14,7 +14,6 @@ from wasmine.compiler.machine.arm64.words import (
     LO,
     RET,
     SP,
-    ZERO,
     add_imm,
     adr,
     b,
@@ -32,7 +31,6 @@ from wasmine.compiler.machine.arm64.words import (
     ldp_post,
     ldp_q,
     ldr,
-    ldr_q,
     ldr_w,
     move,
     move_sp,
@@ -40,6 +38,7 @@ from wasmine.compiler.machine.arm64.words import (
     movz,
     msr,
     orr_w,
+    stp,
     stp_pre,
     stp_q,
     str_,
@@ -49,11 +48,17 @@ from wasmine.compiler.machine.layout import TOP_SLACK, Context, Data, Record, Re
 from wasmine.errors import TrapKind
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from wasmine.compiler.machine.arm64.assembly import Assembly
 
 _SAVED_SIZE: Final = 16 * len(SAVED_VECTORS) + 16
-# Of a call of Python.
-_REPLY_SIZE: Final = 64
+
+# The frame of a service begins with the reply; the return address is on top.
+_KEPT: Final = Reply.SIZE + 8
+_LINK: Final = _KEPT + 24
+_SIZE: Final = _LINK + 8
+assert _SIZE % 16 == 0
 
 HOST_FRAME: Final = _SAVED_SIZE - 8
 """Bytes between the stack pointer and the return address in `call_host`, `host_function` and `compile_function`."""
@@ -62,104 +67,119 @@ OTHER_FRAME: Final = 8
 """The same in the switch to another instance: what lies above `other_return`."""
 
 
-def _save(to: Assembly) -> None:
+def save(to: Assembly) -> None:
     """What functions preserve and C functions do not, and on top the return address."""
     to(sub_imm(SP, SP, _SAVED_SIZE))
-    for i, register in enumerate(SAVED_VECTORS[::2]):
-        to(stp_q(register, register + 1, SP, 32 * i))
+    to(*(stp_q(register, register + 1, SP, 32 * i) for i, register in enumerate(SAVED_VECTORS[::2])))
     to(str_(LINK, SP, HOST_FRAME))
 
 
-def _restore(to: Assembly) -> None:
-    for i, register in enumerate(SAVED_VECTORS[::2]):
-        to(ldp_q(register, register + 1, SP, 32 * i))
+def restore(to: Assembly) -> None:
+    """The same back, and the stack as it was."""
+    to(*(ldp_q(register, register + 1, SP, 32 * i) for i, register in enumerate(SAVED_VECTORS[::2])))
     to(ldr(LINK, SP, HOST_FRAME), add_imm(SP, SP, _SAVED_SIZE))
 
 
-def host_calls(to: Assembly) -> None:
-    """Calls of Python from wasm code: x12 is the number of the service, its operands lie in the value stack."""
+def services(to: Assembly) -> None:
+    """Call of Python from wasm code: x12 is the number of the service, its operands lie in the value stack."""
     to.label("call_host", public=True)
-    _save(to)
-    to.to("call_python", bl())
+    save(to)
+    to.to("call_host_here", bl())
     to.label("service_returned", public=True)
-    _restore(to)
+    restore(to)
     to(RET)
-    # A host function: its record is in x12. Like any function it preserves what functions preserve.
-    to.label("host_function_slow", public=True)
-    _save(to)
-    to(move(13, 12), movz(12, layout.HOST_CALL))
-    to.to("call_python", bl())
-    to.label("host_returned", public=True)
-    _restore(to)
-    to(ldr(0, FRAME), ldr_q(0, FRAME), RET)
     # A function that was not compiled yet: a stub has put its index into x12. It is compiled, then runs.
     to.label("compile_function", public=True)
-    _save(to)
+    save(to)
     assert layout.COMPILE == 0x8000 << 16
     to(movz(9, 0x8000, 16), orr_w(12, 12, 9))
-    to.to("call_python", bl())
+    to.to("call_host_here", bl())
     to.label("compile_returned", public=True)
-    _restore(to)
+    restore(to)
     to(br(12))
-    _call_python(to)
+    _service(to)
+    _ask_python(to)
 
 
-def _call_python(to: Assembly) -> None:
-    """int service(context, service, frame, reply), with the GIL taken. Not 0 is RESUME or a trap.
+def _service(to: Assembly) -> None:
+    """int service(context, service, frame, reply), with the GIL taken: its number is in x12, what goes to Reply.RECORD in
+    x13.
 
-    x12 is Reply.PC afterwards. An exception stays Python's current one until `enter` returns.
+    Not 0 is RESUME or a trap. x12 is Reply.PC afterwards. An exception stays Python's current one until `run` returns.
     """
-    to.label("call_python")
+    to.label("call_host_here")
     to(ldr(9, CONTEXT, Context.STACK_LIMIT), cmp_sp(9))
-    to.to("call_overflow", b_if(LO))
-    to(stp_pre(29, LINK, SP, -16), move_sp(29, SP), stp_pre(19, 23, SP, -16), sub_imm(SP, SP, _REPLY_SIZE))
-    to(add_imm(9, 29, 8), str_(9, SP, Reply.CALLER), move_w(19, 12), str_(13, SP, Reply.RECORD))
+    to.to("call_host_overflow", b_if(LO))
+    to(sub_imm(SP, SP, _SIZE), str_(13, SP, Reply.RECORD), add_imm(9, SP, _LINK), str_(9, SP, Reply.CALLER))
+    to(stp(PAGE, THREAD, SP, _KEPT), stp(24, LINK, SP, _LINK - 8), move_w(24, 12))
     # A nested call begins behind our operands.
     assert TOP_SLACK % 4096 == 0
-    to(ldr(9, CONTEXT, Context.THREAD), add_imm(10, FRAME, TOP_SLACK >> 12, shifted=True), str_(10, 9, Thread.TOP))
-    to.to("data", adr(23))
-    to_python(to, 9, 23)
-    to(ldr(0, CONTEXT, Context.CALL_HOST))
-    to.to("call_format", adr(1))
-    to(move(2, CONTEXT), move_w(3, 19), move(4, FRAME), move_sp(5, SP), ldr(16, 23, Data.CALL_FUNCTION), blr(16))
-    to(move(19, 0), movz(0, layout.PYTHON_EXCEPTION))
-    to.to("call_answered", cbz(19))
-    to(move(0, 19), ldr(16, 23, Data.AS_LONG), blr(16))
-    to(stp_pre(0, ZERO, SP, -16), move(0, 19), ldr(16, 23, Data.DECREF), blr(16), ldp_post(0, ZERO, SP, 16))
-    to.label("call_answered")
-    to(move(19, 0))
-    to_wasm(to, 23)
-    to(ldr_w(10, 23, Data.CONTROL), msr(FPCR, 10))
-    to.to("call_special", cbnz_w(19))
-    to(ldr(10, 9, Thread.SIGNALS))
-    to.to("call_requested", cbnz(10))
-    to.label("call_on")
-    # Python may have grown the memory.
-    to(ldr(12, SP, Reply.PC), ldr(MEMORY, CONTEXT, Context.MEMORY))
-    _drop_frame(to)
-    to(RET)
-    to.label("call_requested")
-    to.to("call_on", adr(RESUME))
-    to.to("safepoint", b())
-    to.label("call_special")
-    to(cmp_imm_w(19, layout.RESUME))
-    to.to("call_resume", b_if(EQ))
-    to(move_w(12, 19))
+    to(ldr(THREAD, CONTEXT, Context.THREAD))
+    to(add_imm(9, FRAME, TOP_SLACK >> 12, shifted=True), str_(9, THREAD, Thread.TOP))
+    to.to("data", adr(PAGE))
+    to_python(to)
+    to(move_w(3, 24), move_sp(5, SP))
+    to.to("ask_python", bl())
+    to(move_w(24, 0))
+    to_wasm(to)
+    to(ldr_w(9, PAGE, Data.CONTROL), msr(FPCR, 9))
+    to.to("call_host_special", cbnz_w(24))
+    to(ldr(12, SP, Reply.PC))
+    back_to_wasm(to, _drop_frame)
+    to.label("call_host_special")
+    to(cmp_imm_w(24, layout.RESUME))
+    to.to("call_host_resume", b_if(EQ))
+    to(move_w(12, 24))
     _drop_frame(to)
     to.to("trap", b())
-    to.label("call_resume")
+    to.label("call_host_resume")
     # A handler was found for an exception: its function goes on, whatever lay between is gone.
     to(ldr(FRAME, SP, Reply.FRAME), ldr(CONTEXT, SP, Reply.CONTEXT), ldr(MEMORY, CONTEXT, Context.MEMORY))
     to(ldr(16, SP, Reply.PC), ldr(9, SP, Reply.STACK), move_sp(SP, 9), br(16))
-    to.label("call_overflow")
+    to.label("call_host_overflow")
     to(movz(12, layout.trap_number(TrapKind.STACK_OVERFLOW)))
     to.to("trap", b())
-    to.label("call_format")
-    to.data(b"KIKK\0")
 
 
 def _drop_frame(to: Assembly) -> None:
-    to(move_sp(SP, 29), ldp(19, 23, SP, -16), ldp_post(29, LINK, SP, 16))
+    to(ldp(PAGE, THREAD, SP, _KEPT), ldp(24, LINK, SP, _LINK - 8), add_imm(SP, SP, _SIZE))
+
+
+def back_to_wasm(to: Assembly, drop_frame: Callable[[Assembly], None]) -> None:
+    """The end of what `to_wasm` began: it returns, after a look at Thread.SIGNALS. Changes x9."""
+    on, requested = to.local("on"), to.local("requested")
+    to(ldr(9, THREAD, Thread.SIGNALS))
+    drop_frame(to)
+    to.to(requested, cbnz(9))
+    to.label(on)
+    # Python may have grown the memory.
+    to(ldr(MEMORY, CONTEXT, Context.MEMORY), RET)
+    to.label(requested)
+    to.to(on, adr(RESUME))
+    to.to("safepoint", b())
+
+
+def _ask_python(to: Assembly) -> None:
+    """int service(context, service, frame, reply), with the GIL held: the service is in x3, the reply in x5.
+
+    PYTHON_EXCEPTION if it raised something.
+    """
+    to.label("ask_python")
+    to(stp_pre(24, LINK, SP, -32), ldr(0, CONTEXT, Context.CALL_HOST))
+    to.to("ask_python_format", adr(1))
+    to(move(2, CONTEXT), move(4, FRAME))
+    to.call(Data.CALL_FUNCTION)
+    to(move(24, 0), movz(0, layout.PYTHON_EXCEPTION))
+    to.to("ask_python_done", cbz(24))
+    to(move(0, 24))
+    to.call(Data.AS_LONG)
+    to(str_(0, SP, 16), move(0, 24))
+    to.call(Data.DECREF)
+    to(ldr(0, SP, 16))
+    to.label("ask_python_done")
+    to(ldp_post(24, LINK, SP, 32), RET)
+    to.label("ask_python_format")
+    to.data(b"KIKK\0")
 
 
 def record_calls(to: Assembly) -> None:

@@ -105,7 +105,7 @@ def _safepoint(to: Assembly) -> None:
     """Where wasm code is interrupted, and where it begins and goes on while something is asked for (Thread.SIGNALS, STOP).
 
     The GIL may be released or kept (Thread.STATE). It goes on at the address in x15, with every other register as before;
-    or the innermost `enter` is left with what Python's signal handlers raised, or with Data.EXPIRED.
+    or the innermost `run` is left with what Python's signal handlers raised, or with Data.EXPIRED.
     """
     to.label("safepoint")
     to(sub_imm(SP, SP, _SIZE))
@@ -163,9 +163,10 @@ def _safepoint(to: Assembly) -> None:
     to.label("safepoint_leave")
     at = Thread.TRAP - Call.TRAP
     to(move(0, 23), movz(9, layout.PYTHON_EXCEPTION), str_(9, 0, at + Call.TRAP))
-    # The place, as that of a call that returns behind it; none if it is not in wasm code.
+    # The place, as that of a call that returns behind it. If it is not in wasm code: the sequences come here when they are
+    # about to return.
     to(ldr(9, SP, 8 * RESUME), ldr(10, 19, Data.CODE_START), sub(10, 9, 10), ldr(11, 19, Data.CODE_SIZE), cmp(10, 11))
-    to(add_imm(9, 9, 1), csel(9, 9, ZERO, LO), str_(9, 0, at + Call.TRAP_PC))
+    to(add_imm(9, 9, 1), ldr(10, SP, 8 * LINK), csel(9, 9, 10, LO), str_(9, 0, at + Call.TRAP_PC))
     to(str_(ZERO, 0, at + Call.TRAP_SIGNAL), add_imm(9, SP, _SIZE), str_(9, 0, at + Call.TRAP_STACK))
     to(str_(CONTEXT, 0, at + Call.TRAP_CONTEXT))
     to.to("leave_by_trap", b())

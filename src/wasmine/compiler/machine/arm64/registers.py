@@ -1,4 +1,7 @@
-"""The registers that have a meaning in wasm code. Others are the templates' (`templates`), by their logical numbers."""
+"""The registers that have a meaning, in wasm code and in the hand-written sequences.
+
+Others are the templates' in wasm code (`templates`), by their logical numbers.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,10 @@ RECORD: Final = 12  # a function record; or the number of a service or a trap
 SCRATCH: Final = 13
 INDEX: Final = 14
 RESUME: Final = 15  # never used by wasm code: where interrupted code goes on
+
+# In sequences that call C functions, which preserve x19 to x29.
+PAGE: Final = 19  # the data page
+THREAD: Final = 23  # the thread block
 
 GENERAL: Final = (*range(8), 11, 19, *range(23, 29))
 """The general registers for operands, by logical number; those of vectors are 0 to 15."""

@@ -105,6 +105,21 @@ def cmp_w(n: int, m: int) -> int:
     return 0x6B000000 | m << 16 | n << 5 | ZERO
 
 
+def cmp_sxtw(n: int, m: int) -> int:
+    """Compare with the lower half of m, sign-extended."""
+    return 0xEB20C000 | m << 16 | n << 5 | ZERO
+
+
+def cmp_uxtw(n: int, m: int) -> int:
+    """Compare with the lower half of m, zero-extended."""
+    return 0xEB204000 | m << 16 | n << 5 | ZERO
+
+
+def cmn_imm(n: int, value: int) -> int:
+    """Compare with a negative number: -value."""
+    return 0xB1000000 | value << 10 | n << 5 | ZERO
+
+
 def cmp_sp(m: int) -> int:
     """Compare the stack pointer with a register."""
     return 0xEB206000 | m << 16 | SP << 5 | ZERO
@@ -165,8 +180,33 @@ def str_w(t: int, n: int, offset: int = 0) -> int:
     return 0xB9000000 | offset // 4 << 10 | n << 5 | t
 
 
+def ldrsw(t: int, n: int, offset: int = 0) -> int:
+    """4 bytes, sign-extended."""
+    return 0xB9800000 | offset // 4 << 10 | n << 5 | t
+
+
 def ldr_q(t: int, n: int, offset: int = 0) -> int:
     return 0x3DC00000 | offset // 16 << 10 | n << 5 | t
+
+
+def str_q(t: int, n: int, offset: int = 0) -> int:
+    return 0x3D800000 | offset // 16 << 10 | n << 5 | t
+
+
+def ldr_d(t: int, n: int, offset: int = 0) -> int:
+    return 0xFD400000 | offset // 8 << 10 | n << 5 | t
+
+
+def str_d(t: int, n: int, offset: int = 0) -> int:
+    return 0xFD000000 | offset // 8 << 10 | n << 5 | t
+
+
+def ldr_s(t: int, n: int, offset: int = 0) -> int:
+    return 0xBD400000 | offset // 4 << 10 | n << 5 | t
+
+
+def str_s(t: int, n: int, offset: int = 0) -> int:
+    return 0xBD000000 | offset // 4 << 10 | n << 5 | t
 
 
 # Offsets from -256 to 255, of any alignment.
@@ -315,6 +355,42 @@ def ldaxr_w(t: int, n: int) -> int:
 
 def stlxr_w(status: int, t: int, n: int) -> int:
     return 0x8800FC00 | status << 16 | n << 5 | t
+
+
+def stlr(t: int, n: int) -> int:
+    return 0xC89FFC00 | n << 5 | t
+
+
+# ---------------------------------------------------------------------------------------------------- floats, vectors
+
+
+def fmov_from_d(d: int, n: int) -> int:
+    """The bits of a double into a general register."""
+    return 0x9E660000 | n << 5 | d
+
+
+def fmov_to_d(d: int, n: int) -> int:
+    """The bits in a general register as a double."""
+    return 0x9E670000 | n << 5 | d
+
+
+def fcmp_d(n: int, m: int) -> int:
+    """VS if one of them is a NaN."""
+    return 0x1E602000 | m << 16 | n << 5
+
+
+def fcmp_s(n: int, m: int) -> int:
+    return 0x1E202000 | m << 16 | n << 5
+
+
+def fcvt_to_s(d: int, n: int) -> int:
+    """A double as a single."""
+    return 0x1E624000 | n << 5 | d
+
+
+def fcvt_to_d(d: int, n: int) -> int:
+    """A single as a double."""
+    return 0x1E22C000 | n << 5 | d
 
 
 def dup_bytes(v: int, n: int) -> int:
