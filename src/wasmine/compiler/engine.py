@@ -191,11 +191,11 @@ class CompilerEngine(Engine):
         """What Python code or a call nested in it raised left a call: note the wasm functions that it passed."""
         if trap.trap != layout.PYTHON_EXCEPTION or not getattr(error, "traced", True):
             return
-        if isinstance(error, Trap | OutOfFuel):
-            if len(error.frames) < MAX_FRAMES:
-                error.frames = (*error.frames, *frames_of(self._stack(trap)))[:MAX_FRAMES]
-            return
         with suppress(Exception):  # near the end of the stack there is no room for it
+            if isinstance(error, Trap | OutOfFuel):
+                if len(error.frames) < MAX_FRAMES:
+                    error.frames = (*error.frames, *frames_of(self._stack(trap)))[:MAX_FRAMES]
+                return
             frames = frames_of(self._stack(trap))
             first = error.__traceback__
             if first is not None and first.tb_frame is sys._getframe(1):  # the caller's own entry stays the outermost

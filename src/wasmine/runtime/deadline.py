@@ -30,6 +30,9 @@ RESEND: Final = 0.002
 LINGER: Final = 1.0
 """Seconds for which the watchdog stays when there is nothing to watch, and the longest that it sleeps."""
 
+SHORT_LINGER: Final = 0.02
+"""The same where somebody waits for its end."""
+
 _FAR: Final = float("inf")
 
 
@@ -192,6 +195,7 @@ class Watchdog:
         self._scopes: set[Scope] = set()
         self._wake: Mailbox[bool] = Mailbox()
         self._next = _FAR  # when the thread looks again at the latest
+        self._linger = LINGER
 
     def add(self, scope: Scope) -> None:
         """From now on its thread is stopped when its time is over."""
@@ -215,7 +219,7 @@ class Watchdog:
         if self.thread is None and not sys.is_finalizing():  # no thread would begin any more
             with self._lock:
                 if self.thread is None:
-                    thread = threading.Thread(target=self._run, name="wasmine watchdog", daemon=True)
+                    thread = self._new_thread()
                     thread.start()
                     self.thread = thread
 
@@ -232,6 +236,13 @@ class Watchdog:
         if self._scopes:
             self.wake()
 
+    def _new_thread(self) -> threading.Thread:
+        try:
+            return threading.Thread(target=self._run, name="wasmine watchdog", daemon=True)
+        except RuntimeError:  # not in this subinterpreter, which waits for the thread when it ends
+            self._linger = SHORT_LINGER
+            return threading.Thread(target=self._run, name="wasmine watchdog", daemon=False)
+
     def _run(self) -> None:
         try:
             self._watch()
@@ -247,9 +258,9 @@ class Watchdog:
             following = self._look(now)
             if following < _FAR:
                 idle_since = now
-            elif now - idle_since >= LINGER and self._leave():
+            elif now - idle_since >= self._linger and self._leave():
                 return
-            following = min(following, now + LINGER)
+            following = min(following, now + self._linger)
             self._next = following
             self._wake.get(max(following - time.monotonic(), 0.0005))
             self._wake.clear()

@@ -8,7 +8,7 @@ of Python, whatever the exception, and the exception stays the same object.
 from __future__ import annotations
 
 import functools
-from types import CodeType, TracebackType
+from types import CodeType, FunctionType, TracebackType
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
@@ -60,17 +60,13 @@ class _Made:
 @functools.lru_cache(2048)
 def _python_frame(frame: Frame) -> FrameType:
     """A frame that looks like one of the wasm function. Nothing runs in it, and it refers to no other."""
-    import ctypes
-
     module = frame.module or "module"
     name = frame.function if frame.offset is None else f"{frame.function} at {frame.offset:#x}"
-    code = _CODE.replace(co_name=name, co_qualname=name, co_filename=f"<wasm {module}>")
+    code = _CODE.replace(co_name=name, co_qualname=name, co_filename=f"<wasm {module}>", co_firstlineno=1)
     names = {"__name__": f"wasm.{module}", "__wasm__": _Made(frame)}
-    api, value = ctypes.pythonapi, ctypes.py_object
-    new = ctypes.PYFUNCTYPE(value)(("PyFrame_New", api))
-    thread = ctypes.PYFUNCTYPE(ctypes.c_void_p)(("PyThreadState_Get", api))
-    found: FrameType = new(ctypes.c_void_p(thread()), value(code), value(names), value(names))
+    found: FrameType = FunctionType(code, names)().gi_frame
     return found
 
 
-_CODE: Final[CodeType] = compile("", "<wasm>", "exec")
+_CODE: Final[CodeType] = (lambda: (yield)).__code__
+"""Of a generator: it has a frame before it runs."""

@@ -31,7 +31,7 @@ def descend():
         if deep:
             deep.pop()
 
-sys.unraisablehook = lambda _: None
+sys.unraisablehook = id  # written in C: it needs no room
 try:
     descend()
 except RecursionError:

@@ -153,18 +153,6 @@ def python_function_address(name: str) -> int:
     return found
 
 
-_as_read_buffer = ctypes.pythonapi.PyObject_AsReadBuffer
-_as_read_buffer.restype = _int
-_as_read_buffer.argtypes = (ctypes.py_object, _address, _address)
-
-
-def buffer_address(buffer: object) -> int:
-    """Where the bytes of an object with a buffer lie, which need not be writable."""
-    start, size = _size(), _size()
-    _as_read_buffer(buffer, ctypes.byref(start), ctypes.byref(size))
-    return start.value
-
-
 class SignalAction(ctypes.Structure):
     """glibc's and musl's `struct sigaction` on 64-bit Linux."""
 

@@ -76,7 +76,7 @@ class ThreadBlock:
         """Make the block the calling thread's."""
         low, size = libc.thread_stack()
         usable = min(size, NATIVE_STACK)
-        reserve = min(STACK_RESERVE, usable // 4)
+        reserve = min(STACK_RESERVE, usable // 2)
         self._set(Thread.ACTIVATION, 0)
         self._set(Thread.OWNED, 0)
         self._set(Thread.STATE, 0)
