@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import hypothesis
 import pytest
+from hypothesis import HealthCheck, settings
 from tests import objects
 
 import wasmine
 
-hypothesis.settings.register_profile("wasmine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
-hypothesis.settings.load_profile("wasmine")  # how fast something is decides about nothing
+# How long something takes says nothing on a busy machine.
+settings.register_profile("wasmine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("wasmine")
 
 objects.collect_thoroughly()
 

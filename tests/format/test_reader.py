@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from syntax_strategies import modules, same_module
 from tests.objects import peak_of
@@ -430,7 +430,6 @@ def read_or_refuse(whole: bytes) -> ModuleSyntax | None:
     return None
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(modules(), st.data())
 def test_truncated_modules_are_refused_or_end_between_sections(syntax: ModuleSyntax, data: st.DataObject) -> None:
     whole = write(syntax)
@@ -439,7 +438,6 @@ def test_truncated_modules_are_refused_or_end_between_sections(syntax: ModuleSyn
     assert shorter is None or len(write(shorter)) == length
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(modules(), st.data())
 def test_damaged_modules_give_a_module_or_a_decode_error(syntax: ModuleSyntax, data: st.DataObject) -> None:
     damaged = bytearray(write(syntax))

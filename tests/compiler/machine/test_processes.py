@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
 from tests.compiler.machine.conftest import Run, expect
 
@@ -129,6 +126,7 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), trapped(load, -1))
 
 
 def test_threads_that_come_and_go_use_the_same_blocks(run: Run) -> None:
+    """Compared with threads without wasm: where the processor is emulated, the emulator keeps memory for each of them."""
     script = (
         COUNTER
         + """
@@ -138,16 +136,18 @@ exports.sum(3)
 def work():
     exports.sum(3)
     trapped(exports.load, -1)
-def threads(count):
-    for _ in range(count):
+def growth(work):
+    before = resident()
+    for _ in range(500):
         thread = threading.Thread(target=work)
         thread.start()
         thread.join()
-threads(20)
+    return resident() - before
+growth(work)
 gc.collect()
-pages = resident()
-threads(500)
-print(len(glue.load().threads._free) <= 2, resident() - pages < 1 << 20)
+plain = growth(lambda: None)
+# A lost block has two pages at least: of the block itself, and of its value stack.
+print(len(glue.load().threads._free) <= 2, growth(work) - plain < 500 * 2 * 4096 * 3 // 4)
 """
     )
     expect(run(script), "True True")
@@ -283,11 +283,3 @@ REFUSED = "the compiler serves the main interpreter of a process only 0\nNone\nT
 
 def test_sub_interpreters_have_the_interpreter(run: Run) -> None:
     expect(run(SUB), REFUSED)
-
-
-@pytest.mark.parametrize("version", ["3.12", "3.13"])
-def test_sub_interpreters_of_other_versions(run: Run, version: str) -> None:
-    python = next(iter(sorted(Path(sys.executable).resolve().parents[2].glob(f"{version}.*/bin/python"))), None)
-    if python is None:
-        pytest.skip(f"there is no Python {version} next to this one")
-    expect(run(SUB, python=str(python)), REFUSED)

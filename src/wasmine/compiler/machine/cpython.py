@@ -67,6 +67,9 @@ class CPython:
         array.owner = owner
         return memoryview(array).cast("B")
 
+    def function(self, address: int, parameters: int) -> Callable[..., int]:
+        return ctypes.PYFUNCTYPE(ctypes.c_uint64, *[ctypes.c_uint64] * parameters)(address)
+
     def quick(self, name: str) -> Any:
         return getattr(_quick, name)
 

@@ -85,6 +85,9 @@ class Foreign:
     def view(self, address: int, size: int, owner: object) -> memoryview:
         return self._library.view(address, size, owner)
 
+    def function(self, address: int, parameters: int) -> Callable[..., int]:
+        return self._library.function(address, "word", *["word"] * parameters)
+
     def quick(self, name: str) -> Any:
         return getattr(_libc, name)
 

@@ -44,8 +44,9 @@ class NativeTrap:
 class Glue:
     """The blob in code memory, the signal handlers and the threads; one per process (`load`).
 
-    `enter(word(frame))` calls wasm code as `layout.Call` says: 0, or 1 after a trap. Or it raises what Python code
-    raised that the wasm code had called.
+    `enter(word(frame))` calls wasm code as `layout.Call` says: 0, or 1 after a trap. Or it raises what Python code raised
+    that the wasm code had called. `seize(context, owner)` takes a VM context for `owner` if it is nobody's, which is
+    the result then; otherwise whose it is.
     """
 
     def __init__(self, code: bytes, symbols: Mapping[str, int]) -> None:
@@ -77,6 +78,7 @@ class Glue:
         os.register_at_fork(after_in_child=self._forked)
         self.enter = running.entry(self.symbols["enter"])
         self.word = running.word
+        self.seize = running.function(self.symbols["seize"], 2)
 
     def set(self, offset: int, value: int) -> None:
         """Set a field of the data page."""

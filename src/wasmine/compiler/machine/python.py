@@ -72,6 +72,10 @@ class Python(Protocol):
         """Bytes in memory. `owner` lives as long as the view or a slice of it does."""
         ...
 
+    def function(self, address: int, parameters: int) -> Callable[..., int]:
+        """A function of the hand-written machine code that never waits: of unsigned numbers of 8 bytes, to one."""
+        ...
+
     def quick(self, name: str) -> Any:
         """A function of the C library that never waits, by the quickest way."""
         ...

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from wasmine.compiler.code import Service
+from wasmine.compiler.machine.amd64.linux import RED_ZONE
+from wasmine.compiler.machine.layout import Context, Thread
 
 
 def _bulk(bits: int) -> str:
@@ -31,7 +33,7 @@ fill{bits}:
   mov eax, [rax+8]
   rep stosb
   pop rdi
-  ret
+  jmp bulk_done
 fill{bits}_outside:
   pop rcx
   pop rdi
@@ -85,7 +87,7 @@ copy{bits}_done:
   pop rbx
   pop rsi
   pop rdi
-  ret
+  jmp bulk_done
 copy{bits}_outside:
   mov rcx, rbx
   pop rax
@@ -105,4 +107,15 @@ outside{bits}:
 BULK: Final = f"""\
 {_bulk(32)}
 {_bulk(64)}
+# A loop may spend nearly all of its time here, where no signal interrupts it: so it looks by itself.
+bulk_done:
+  mov rax, [r12+{Context.THREAD}]
+  cmp qword ptr [rax+{Thread.SIGNALS}], 0
+  jne bulk_requested
+  ret
+bulk_requested:
+  pop rax
+  sub rsp, {RED_ZONE}
+  push rax
+  jmp safepoint
 """

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from wasmine.compiler.code import Service
-from wasmine.compiler.machine.arm64.registers import FRAME
+from wasmine.compiler.machine.arm64.registers import CONTEXT, FRAME, RESUME
 from wasmine.compiler.machine.arm64.words import (
     HI,
     HS,
+    LINK,
     LO,
     RET,
     add,
@@ -16,6 +17,7 @@ from wasmine.compiler.machine.arm64.words import (
     adds,
     b,
     b_if,
+    cbnz,
     cbz,
     cmp,
     dup_bytes,
@@ -36,6 +38,7 @@ from wasmine.compiler.machine.arm64.words import (
     sub_imm,
     subs_imm,
 )
+from wasmine.compiler.machine.layout import Context, Thread
 
 if TYPE_CHECKING:
     from wasmine.compiler.machine.arm64.assembly import Assembly
@@ -51,6 +54,9 @@ def bulk(to: Assembly) -> None:
         _fill(to, bits)
         _copy(to, bits)
         _outside(to, bits)
+    to.label("bulk_requested")
+    to(move(RESUME, LINK))
+    to.to("safepoint", b())
 
 
 def _outside(to: Assembly, bits: int) -> None:
@@ -87,6 +93,9 @@ def _pieces(to: Assembly, piece: tuple[int, ...], byte: tuple[int, ...]) -> None
     to(*byte, sub_imm(10, 10, 1))
     to.to(single, b())
     to.label(done)
+    # A loop may spend nearly all of its time here, where no signal interrupts it: so it looks by itself.
+    to(ldr(9, CONTEXT, Context.THREAD), ldr(9, 9, Thread.SIGNALS))
+    to.to("bulk_requested", cbnz(9))
     to(RET)
 
 

@@ -17,6 +17,7 @@ from wasmine.compiler.machine.arm64.linux import (
 from wasmine.compiler.machine.arm64.registers import CONTEXT, FRAME, RESUME
 from wasmine.compiler.machine.arm64.words import (
     CACHE_TYPE,
+    CLREX,
     DMB,
     DSB,
     FPCR,
@@ -156,7 +157,9 @@ def _safepoint(to: Assembly) -> None:
     for i, register in enumerate(_SYSTEM):
         to(ldr(9, SP, 8 * 31 + 8 * i), msr(register, 9))
     _registers(to, ldp, ldr, ldp_q)
-    to(add_imm(SP, SP, _SIZE), br(RESUME))
+    # Between a load-exclusive and its store, code is to do both again: another load-exclusive, whose store C code left out,
+    # must not stand in for its own. (Returning from the handler did that, but much has run since.)
+    to(CLREX, add_imm(SP, SP, _SIZE), br(RESUME))
     to.label("safepoint_leave")
     at = Thread.TRAP - Call.TRAP
     to(move(0, 23), movz(9, layout.PYTHON_EXCEPTION), str_(9, 0, at + Call.TRAP))

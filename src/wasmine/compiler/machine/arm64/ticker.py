@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from wasmine.compiler.machine import layout
 from wasmine.compiler.machine.arm64.linux import SYS_TGKILL
 from wasmine.compiler.machine.arm64.words import (
+    DMB,
     EQ,
     LINK,
     LS,
@@ -206,7 +207,7 @@ def _end(to: Assembly) -> None:
     to(ldr(22, 22, Thread.NEXT))
     to.to("ticker_tell", b())
     to.label("ticker_told_all")
-    to(movz(0, TICK), ldr(16, 19, Data.SLEEP), blr(16), ldr(22, 19, Data.BLOCKS))
+    to(movz(0, TICK), ldr(16, 19, Data.SLEEP), blr(16), DMB, ldr(22, 19, Data.BLOCKS))
     to.label("ticker_still")
     to.to("ticker_end", cbz(22))
     to(ldr_w(9, 22, Thread.INSIDE))
