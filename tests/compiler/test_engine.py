@@ -15,6 +15,7 @@ from tests.conftest import skip_unless_available
 import wasmine
 from wasmine import Trap, TrapKind, WasmException
 from wasmine.compiler.machine import glue
+from wasmine.runtime.gil import FREE_THREADED
 
 Instantiate = Callable[..., wasmine.Instance]
 
@@ -345,7 +346,7 @@ def test_a_finalizer_that_calls_wasm_in_the_middle_of_a_call_disturbs_nothing(co
                 made.sum(0)
 
     threshold = gc.get_threshold()
-    gc.set_threshold(1)
+    gc.set_threshold(1, 0 if FREE_THREADED else 10)
     try:
         for i in range(300):
             late = Late()
@@ -354,7 +355,8 @@ def test_a_finalizer_that_calls_wasm_in_the_middle_of_a_call_disturbs_nothing(co
             assert made.call(i, i / 2, i) == (i, i / 2, i.to_bytes(16, "little"))
     finally:
         gc.set_threshold(*threshold)
-    assert len(seen) > 200
+    # Without a GIL the collector waits for some hundreds of new objects at least.
+    assert len(seen) > (0 if FREE_THREADED else 200)
     assert set(seen) == {2}
 
 

@@ -2,7 +2,7 @@
 
 Where a thread is cannot be known there from outside: it goes on while one looks. And CPython raises an exception that is
 sent to it anywhere, in the middle of our own code too. So each thread looks at itself: while somebody is wanted, CPython
-calls a function of ours (`sys.monitoring`) when a Python function begins and when a loop goes round, in every thread, and
+calls a function of ours (`sys.monitoring`) at every call and every turn of a loop, in every thread, and
 that one raises the exception if this is a thread that is wanted, at a place where it may get one.
 
 Turning this on and off makes all threads stop for a moment, and is done once for each exception. It takes one of the six
@@ -65,24 +65,27 @@ class Monitoring:
             except ValueError:  # somebody has it
                 continue
             self._tool = tool
-            events = monitoring.events
-            for event in (events.PY_START, events.PY_RESUME, events.JUMP):
+            for event in _events():
                 monitoring.register_callback(tool, event, self._look)
-            monitoring.set_events(tool, events.PY_START | events.PY_RESUME | events.JUMP)
+            monitoring.set_events(tool, sum(_events()))
             return
 
     def _turn_off(self, tool: int) -> None:
         monitoring: Any = sys.monitoring  # type: ignore[attr-defined, unused-ignore]
-        events = monitoring.events
         monitoring.set_events(tool, 0)
-        for event in (events.PY_START, events.PY_RESUME, events.JUMP):
+        for event in _events():
             monitoring.register_callback(tool, event, None)
         monitoring.free_tool_id(tool)
         self._tool = None
 
     def _look(self, *_: object) -> None:
-        """A function begins in the calling thread, or a loop goes round."""
+        """The calling thread is at one of the events."""
         thread = self._here()
         if thread in self._wanted and self._interruptible(self._frame(1)):
             self._wanted.discard(thread)
             raise self._exception
+
+
+def _events() -> tuple[int, ...]:
+    events: Any = sys.monitoring.events  # type: ignore[attr-defined, unused-ignore]
+    return events.PY_START, events.PY_RESUME, events.JUMP, events.CALL
