@@ -348,13 +348,14 @@ def test_a_finalizer_that_calls_wasm_in_the_middle_of_a_call_disturbs_nothing(co
     threshold = gc.get_threshold()
     gc.set_threshold(1, 0 if FREE_THREADED else 10)
     try:
-        for i in range(300):
+        for i in range(3000 if FREE_THREADED else 300):
             late = Late()
             late.itself = late  # type: ignore[attr-defined]
             del late
             assert made.call(i, i / 2, i) == (i, i / 2, i.to_bytes(16, "little"))
     finally:
         gc.set_threshold(*threshold)
+    gc.collect()
     # Without a GIL the collector waits for some hundreds of new objects at least.
     assert len(seen) > (0 if FREE_THREADED else 200)
     assert set(seen) == {2}
