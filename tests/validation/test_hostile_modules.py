@@ -52,7 +52,7 @@ def test_calls_of_a_thousand_results_do_not_fill_the_memory():
 
     with pytest.raises(ValidationError, match="too many operands"):
         validate(syntax)
-    assert peak(syntax) < 200 << 20
+    assert peak(syntax) < 300 << 20  # without a GIL, what a list leaves behind when it grows is freed later
 
 
 def test_large_signatures_cost_nothing_in_unreachable_code():

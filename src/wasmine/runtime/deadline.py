@@ -1,8 +1,9 @@
 """Time limits: `within` ends what a thread does when its time is over, whatever that is; `Scope` when somebody says so.
 
 A watchdog thread, which lives only while somebody needs it, raises `Expired` in the thread by Python's asynchronous
-exceptions, and has the engines stop machine code (`Stopper`). It does so again and again until the thread has got the
-message, and never once the call has ended; nor while the thread is inside a part of Wasmine that must not be cut short.
+exceptions (without a GIL, by `Monitoring`), and has the engines stop machine code (`Stopper`). It does so again and again
+until the thread has got the message, and never once the call has ended; nor while the thread is inside a part of Wasmine
+that must not be cut short.
 What waits by itself, such as WASI, looks at `current()`.
 """
 
@@ -18,11 +19,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 
 from wasmine.errors import Timeout, UnsupportedFeature
+from wasmine.runtime.gil import FREE_THREADED
 from wasmine.runtime.mailbox import Mailbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import CodeType, FrameType, FunctionType
+
+    from wasmine.runtime.monitoring import Monitoring
 
 Result = TypeVar("Result")
 
@@ -58,10 +62,10 @@ class Scope:
     """A part of what a thread does that is ended at `moment`, or by `expire`.
 
     `outer` is the scope around it. `movable` says that the moment may come nearer. `active` ends it: nothing is sent to its
-    thread from then on. `sent` says that something was.
+    thread from then on. `told` says that its machine code was told to stop, `sent` that an exception was sent to it.
     """
 
-    __slots__ = ("active", "lock", "moment", "movable", "outer", "sent", "thread")
+    __slots__ = ("active", "lock", "moment", "movable", "outer", "sent", "thread", "told")
 
     def __init__(self, moment: float | None = None) -> None:
         """Without a moment it is for somebody to `expire`."""
@@ -70,13 +74,14 @@ class Scope:
         self.outer: Scope | None = None
         self.thread = 0
         self.active = False
-        self.sent = False
+        self.told = self.sent = False
         self.lock = threading.Lock()
 
     @calls_host
     def run(self, function: Callable[..., Result], *arguments: Any) -> Result:
         """`function(*arguments)` on the calling thread; Expired if the scope, or one around it, is over before."""
-        _asynchronous()
+        if _monitoring is None:
+            _asynchronous()
         interruption = None
         self.thread = threading.get_ident()
         self.outer = _current.scope
@@ -210,9 +215,11 @@ class Watchdog:
         with scope.lock:
             for stopper in self.stoppers:
                 stopper.release(scope.thread)
-            if scope.sent:
+            if scope.sent and _monitoring is not None:
+                _monitoring.take_back(scope.thread)
+            elif scope.sent:
                 _receive(scope.thread)
-                scope.sent = False
+            scope.told = scope.sent = False
         self._scopes.discard(scope)
 
     def wake(self) -> None:
@@ -235,6 +242,8 @@ class Watchdog:
         self._scopes = {scope for scope in self._scopes if scope.thread == here}
         for scope in self._scopes:
             scope.lock = threading.Lock()
+        if _monitoring is not None:
+            _monitoring.forget_threads()
         if self._scopes:
             self.wake()
 
@@ -293,9 +302,14 @@ class Watchdog:
                 return
             for stopper in self.stoppers:
                 stopper.stop(scope.thread)
-            if _interruptible(sys._current_frames().get(scope.thread)):
+            if _monitoring is not None:
+                if scope.told:  # it was not machine code, or not that alone
+                    scope.sent = True
+                    _monitoring.want(scope.thread)
+            elif _interruptible(sys._current_frames().get(scope.thread)):
                 scope.sent = True
                 _asynchronous()(scope.thread, Expired)
+            scope.told = True
 
 
 # Modules of helpers that generated code calls, and that keep no state which an exception could leave half changed.
@@ -385,6 +399,16 @@ def _of_pypy() -> Callable[[int, type[BaseException]], object]:
     return send
 
 
+def _monitoring_of() -> Monitoring | None:
+    """What raises exceptions in threads, where these run at the same time."""
+    if not FREE_THREADED:
+        return None
+    from wasmine.runtime.monitoring import Monitoring
+
+    return Monitoring(Expired, _interruptible)
+
+
+_monitoring: Final = _monitoring_of()
 watchdog: Final = Watchdog()
 
 if hasattr(os, "register_at_fork"):
