@@ -174,7 +174,7 @@ class Runtime:
         if self._engine is None:
             self.settle(module)
         if name is not None and name in self.instances:
-            raise ValueError(f"an instance named {name!r} exists already: close it first, or choose another name")
+            raise _taken(name)
         if self.limits.instances is not None:
             self._check_count(self.limits.instances)
         if not isinstance(imports, Imported):
@@ -185,8 +185,9 @@ class Runtime:
         self._open[ref(instance)] = None
         if len(self._open) > self._many:
             self._forget_dropped()
-        if name is not None:
-            self.register(name, instance)
+        if name is not None and self.instances.setdefault(name, instance) is not instance:  # another thread was faster
+            instance.close()
+            raise _taken(name)
         return instance
 
     def _check_count(self, most: int) -> None:
@@ -312,6 +313,10 @@ class Runtime:
         engine = self._engine.name if self._engine is not None else self._engine_name
         self._forget_dropped()
         return f"<runtime {engine}, {len(self._open)} instances{', closed' if self.closed else ''}>"
+
+
+def _taken(name: str) -> ValueError:
+    return ValueError(f"an instance named {name!r} exists already: close it first, or choose another name")
 
 
 def _compiler_fits(module: Module | None) -> bool:
