@@ -6,8 +6,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 import wasmine
+
+# How long something takes says nothing on a busy machine.
+settings.register_profile("wasmine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("wasmine")
 
 ENGINES = ("interpreter", "compiler")
 

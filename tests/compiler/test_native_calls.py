@@ -22,6 +22,7 @@ import wasmine
 from wasmine import Trap, TrapKind, WasmException
 from wasmine.compiler.engine import CompilerEngine
 from wasmine.compiler.function import NativeFunction
+from wasmine.compiler.references import References
 from wasmine.runtime.function import Function
 
 Instantiate = Callable[..., wasmine.Instance]
@@ -458,6 +459,31 @@ def test_a_host_function_leaks_nothing(compiled: Instantiate) -> None:
     after = sys.getrefcount(marker), sys.getrefcount(does["several"])
     assert after == before
     assert abs(sys.getrefcount(None) - none) < 1_000
+
+
+def test_an_object_that_cannot_be_found_leaves_nothing_behind(compiled: Instantiate, monkeypatch: Any) -> None:
+    """An argument of a host function, and a result: objects that were made before it are given up."""
+
+    def lost(address: int) -> Function:
+        raise KeyError("lost")
+
+    monkeypatch.setattr(References, "function", staticmethod(lost))
+    marker, called = object(), []
+    exports = compiled(
+        """(module (import "h" "f" (func $f (param externref funcref externref)))
+          (elem declare func $self)
+          (func (export "give") (param externref) (call $f (local.get 0) (ref.func $self) (local.get 0)))
+          (func $self (export "self") (param externref) (result externref externref funcref)
+            (local.get 0) (local.get 0) (ref.func $self)))""",
+        {"h": {"f": lambda *args: called.append(args)}},
+    ).exports
+    assert outcome(exports.give, marker) == outcome(exports.self, marker) == ("KeyError", "'lost'")
+    before = sys.getrefcount(marker)
+    for _ in range(100):
+        outcome(exports.give, marker)
+        outcome(exports.self, marker)
+    assert sys.getrefcount(marker) == before
+    assert not called
 
 
 # ---------------------------------------------------------------------------------------------- nesting, threads, closing

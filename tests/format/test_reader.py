@@ -5,7 +5,7 @@ from __future__ import annotations
 import tracemalloc
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from syntax_strategies import modules, same_module
 
@@ -434,7 +434,6 @@ def read_or_refuse(whole: bytes) -> ModuleSyntax | None:
     return None
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(modules(), st.data())
 def test_truncated_modules_are_refused_or_end_between_sections(syntax: ModuleSyntax, data: st.DataObject) -> None:
     whole = write(syntax)
@@ -443,7 +442,6 @@ def test_truncated_modules_are_refused_or_end_between_sections(syntax: ModuleSyn
     assert shorter is None or len(write(shorter)) == length
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(modules(), st.data())
 def test_damaged_modules_give_a_module_or_a_decode_error(syntax: ModuleSyntax, data: st.DataObject) -> None:
     damaged = bytearray(write(syntax))

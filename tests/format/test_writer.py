@@ -6,7 +6,7 @@ import importlib.util
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from syntax_strategies import modules, s64, same_module, u64, without_offsets
 
@@ -43,14 +43,12 @@ ZERO = Expression(b"\x41\x00\x0b")
 FUNCTIONS = RefType(False, Heap.FUNC)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(modules())
 def test_what_is_written_reads_back(syntax: ModuleSyntax) -> None:
     binary = writer.write(syntax)
     assert without_offsets(read(binary)) == without_offsets(syntax)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(modules())
 def test_writing_what_was_read_changes_nothing(syntax: ModuleSyntax) -> None:
     binary = writer.write(syntax)

@@ -183,7 +183,7 @@ def test_a_call_with_short_host_functions_lets_others_run_too(compiler: str) -> 
 
 
 def test_unknown_ways_to_treat_the_gil_are_refused() -> None:
-    with pytest.raises(ValueError, match="unknown gil 'never': expected one of lazy, release"):
+    with pytest.raises(ValueError, match="unknown gil 'never': expected one of auto, lazy, release"):
         Runtime(gil="never")  # type: ignore[arg-type]
 
 

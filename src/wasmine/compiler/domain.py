@@ -11,6 +11,8 @@ from bisect import bisect_right
 from ctypes import c_uint64
 from typing import TYPE_CHECKING, Final
 
+from wasmine.compiler.machine.lock import lock
+
 if TYPE_CHECKING:
     import weakref
     from collections.abc import Iterator
@@ -52,34 +54,39 @@ class Domain:
 
     def absorb(self, other: Domain) -> Domain:
         """Both are one from now on, which is the result."""
-        into, part = self.current(), other.current()
-        if into is part:
+        with lock:
+            into, part = self.current(), other.current()
+            if into is part:
+                return into
+            if len(into.members) < len(part.members):
+                into, part = part, into
+            into.members |= part.members
+            into.closed |= part.closed
+            into.held |= part.held
+            into.tables += part.tables
+            into.globals += part.globals
+            part._successor = into
+            part.members, part.closed, part.held, part.tables, part.globals = set(), set(), set(), [], []
             return into
-        if len(into.members) < len(part.members):
-            into, part = part, into
-        into.members |= part.members
-        into.closed |= part.closed
-        into.held |= part.held
-        into.tables += part.tables
-        into.globals += part.globals
-        part._successor = into
-        part.members, part.closed, part.held, part.tables, part.globals = set(), set(), set(), [], []
-        return into
 
     def hold(self, function: Function | None) -> None:
         """A function comes in from Python."""
         if function is None:
             return
-        here = self.current()
         if function.instance is None:
-            here.held.add(function)
+            if function not in self.current().held:
+                with lock:
+                    self.current().held.add(function)
             return
         code: NativeCode = function.instance.code  # type: ignore[assignment]
-        if code not in here.members:
-            here.absorb(code.own_domain())
+        if code not in self.current().members:
+            self.absorb(code.own_domain())
 
     def sweep(self) -> None:
-        """Let closed members go to whose functions nobody else holds a reference. No wasm code runs anywhere."""
+        """Let closed members go to whose functions nobody else holds a reference.
+
+        No wasm code runs anywhere, and the caller holds `lock`.
+        """
         if len(self.closed) < self._sweep_at and not self._is_quick():
             return
         closed = list(self.closed)

@@ -11,6 +11,7 @@ from wasmine.compiler.hosts import hosts
 from wasmine.compiler.machine import glue, layout
 from wasmine.compiler.machine.glue import NativeTrap
 from wasmine.compiler.machine.layout import Call, Data, Record
+from wasmine.compiler.machine.lock import lock
 from wasmine.compiler.machine.pytype import extend
 from wasmine.compiler.references import display_address, type_number
 from wasmine.errors import Trap, TrapKind
@@ -111,6 +112,12 @@ def compiled_function() -> type[NativeFunction]:
     """`NativeFunction` as a C-level type: a call of an object is one of the hand-written machine code (`call`), which looks
     for the functions below in the data page.
     """
+    with lock:  # two threads may come here, there is one type
+        return _compiled_function()
+
+
+@functools.cache
+def _compiled_function() -> type[NativeFunction]:
     found, start = extend(LinkedFunction, "CompiledFunction", layout.Function.SIZE)
     Documentation.give(found)
     loaded = glue.load()

@@ -5,16 +5,20 @@ from __future__ import annotations
 import ctypes
 import weakref
 from array import array
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from wasmine.compiler.contexts import contexts
 from wasmine.compiler.domain import Domain
 from wasmine.compiler.function import NativeFunction, compiled_function
 from wasmine.compiler.machine.layout import Context, Record
+from wasmine.compiler.machine.lock import lock
 from wasmine.compiler.references import display_address, type_number
 from wasmine.runtime.host import Caller
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from wasmine.compiler.engine import CompilerEngine
     from wasmine.compiler.memory import NativeMemory
     from wasmine.compiler.module import ModuleCode, Plan
@@ -140,28 +144,31 @@ class NativeCode:
 
     def own_domain(self) -> Domain:
         """The domain of the instance, made on the first call."""
-        if self.domain is None:
-            self.domain = Domain()
-            self.domain.members.add(self)
-        self.domain = self.domain.current()
-        return self.domain
+        with lock:
+            if self.domain is None:
+                self.domain = Domain()
+                self.domain.members.add(self)
+            self.domain = self.domain.current()
+            return self.domain
 
     def join(self, domain: Domain) -> None:
         """Live as long as everything in a domain does, and keep it alive."""
-        if self.domain is None:
-            self.domain = domain.current()
-            self.domain.members.add(self)
-        else:
-            self.domain = domain.absorb(self.domain)
+        with lock:
+            if self.domain is None:
+                self.domain = domain.current()
+                self.domain.members.add(self)
+            else:
+                self.domain = domain.absorb(self.domain)
 
     def _note_importer(self, provider: Any) -> None:
         if provider is None or provider is self:
             return
         importers = provider._importers
-        if len(importers) > provider._many:
-            importers[:] = [reference for reference in importers if reference() is not None]
-            provider._many = 2 * len(importers) + _MANY
-        importers.append(weakref.ref(self))
+        with lock:
+            if len(importers) > provider._many:
+                importers[:] = [reference for reference in importers if reference() is not None]
+                provider._many = 2 * len(importers) + _MANY
+            importers.append(weakref.ref(self))
 
     def is_imported(self) -> bool:
         """Whether another instance that is still there imports functions, tables or globals of this one."""
@@ -174,21 +181,20 @@ class NativeCode:
     def close(self) -> None:
         """Give everything back if nobody else can reach the functions; otherwise that comes when nobody can."""
         self.refresh()
-        domain = self.domain.current() if self.domain is not None else None
-        if domain is not None and domain.members - {self}:
-            domain.closed.add(self)
-            if self.engine.is_idle():
-                domain.sweep()
-        elif not self.is_imported():
-            if domain is not None:
-                domain.members.discard(self)
-            self.let_go()
+        with lock:
+            domain = self.domain.current() if self.domain is not None else None
+            if domain is not None and domain.members - {self}:
+                domain.closed.add(self)
+                if self.engine.is_idle():
+                    domain.sweep()
+            elif not self.is_imported():
+                if domain is not None:
+                    domain.members.discard(self)
+                self.let_go()
 
     def let_go(self) -> None:
         """Give back what a closed instance has that nobody else can reach. If it runs, that comes when it is collected."""
-        thread = ctypes.c_uint64.from_address(self.address + Context.THREAD)
-        if thread.value == 0:  # only Python, whose lock we hold, could make it run
-            thread.value = CLOSED
+        if not self.engine.glue.seize(self.address, CLOSED):
             self.instance.abandon()
 
     # -------------------------------------------------------------------------------------------- functions
@@ -272,11 +278,21 @@ class NativeCode:
                 found.append(known[word])
         return found
 
-    def check_idle(self) -> None:
-        """WasmineError if another thread runs the instance."""
-        thread = ctypes.c_uint64.from_address(self.address + Context.THREAD).value
-        if thread and thread != self.engine.glue.threads.current().address:
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Meanwhile no other thread runs the instance. WasmineError if one does."""
+        glue = self.engine.glue
+        block = glue.threads.current()
+        owner = glue.seize(self.address, block.address)
+        if owner not in (0, block.address):
             raise self.instance.in_use()
+        try:
+            if not owner:  # as machine code does that takes an instance
+                block.lend_limits(self.address)
+            yield
+        finally:
+            if not owner:
+                ctypes.c_uint64.from_address(self.address + Context.THREAD).value = 0
 
     def monitor(self, memory: int) -> Monitor:
         """The waiters of a memory."""

@@ -11,6 +11,7 @@ from wasmine.compiler.machine.lock import lock
 from wasmine.compiler.machine.mapping import Mapping
 from wasmine.format.types import I64
 from wasmine.runtime.atomics import Monitor
+from wasmine.runtime.gil import FREE_THREADED
 from wasmine.runtime.memory import Memory
 
 if TYPE_CHECKING:
@@ -124,6 +125,8 @@ class NativeMemory(Memory):
             return old
 
     def view(self) -> memoryview:
+        if FREE_THREADED:  # CPython counts the slices of a view without regard to other threads
+            return self._mapping.view()[: self.length]
         found = self._view
         if found is None:
             found = self._view = self._mapping.view()

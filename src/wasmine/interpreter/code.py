@@ -11,7 +11,6 @@ import itertools
 import linecache
 import marshal
 import re
-import sys
 import threading
 import weakref
 from types import CodeType, FunctionType
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from wasmine.errors import Frame
 from wasmine.format.types import Heap, RefType
-from wasmine.interpreter.entry import enter
+from wasmine.interpreter.entry import enter, held
 from wasmine.interpreter.function import InterpreterFunction
 from wasmine.interpreter.heap import predicate
 from wasmine.interpreter.lowering import Lowering
@@ -33,6 +32,7 @@ from wasmine.runtime.function import Function
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from types import TracebackType
 
     from wasmine.format.types import DefinedType
@@ -207,13 +207,14 @@ _Unlowered.__name__ = InterpreterFunction.__name__  # type: ignore[method-assign
 class InstanceCode:
     """The namespace of an instance and the functions in it.
 
-    `user` has the identifier of the thread that has entered it, and `entries` says how often: see `entry`.
+    `user` has the identifier of the thread that has entered it, and `entries` says how often: see `entry`. `lock` guards
+    what names are bound to.
     """
 
     def __init__(self, instance: Instance, module: ModuleCode) -> None:
         self.instance = instance
         self.module = module
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
         self._entries: dict[int, _Entry] = {}
         self.user: dict[str, int] = {}
         self.entries = 0
@@ -259,11 +260,9 @@ class InstanceCode:
                 found.append(function.index)
         return found
 
-    def check_idle(self) -> None:
-        """WasmineError if another thread runs the instance."""
-        user = self.user.get("thread")
-        if user is not None and user != threading.get_ident() and user in sys._current_frames():
-            raise self.instance.in_use()
+    def held(self) -> AbstractContextManager[None]:
+        """Meanwhile no other thread runs the instance. WasmineError if one does."""
+        return held(self)
 
     def refresh(self) -> None:
         """The time limit is looked up in every call."""
@@ -287,7 +286,7 @@ class InstanceCode:
     def lowered(self, index: int) -> _Entry:
         """The entry of a function that is lowered now; every name that was bound to a stub is rebound."""
         compiled = self.module.compiled(index)
-        with self._lock:
+        with self.lock:
             entry = self._entry(index)
             if entry.lowered:
                 return entry
@@ -307,7 +306,7 @@ class InstanceCode:
 
     def bind(self, user: InstanceCode, name: str, index: int, tail: bool) -> None:
         """Bind a name in the namespace of `user` to a defined function of this instance; again when it is lowered."""
-        with self._lock:
+        with self.lock:
             entry = self._entry(index)
             user.namespace[name] = entry.tail if tail else entry.code
             if not entry.lowered:

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import sys
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from wasmine.errors import Trap, TrapKind
+from wasmine.runtime.gil import FREE_THREADED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from wasmine.interpreter.code import InstanceCode
 
@@ -55,8 +57,24 @@ class _RecursionLimit:
                 sys.setrecursionlimit(self._usual)
 
 
+class _RaisedLimit:
+    """The same where threads run at the same time: they all stop for it to be set, so once raised it stays."""
+
+    def __init__(self) -> None:
+        self._raised = 0
+
+    def acquire(self) -> None:
+        limit = sys.getrecursionlimit()
+        if limit != self._raised:  # the first time, or the host has set another
+            self._raised = limit + WASM_FRAMES
+            sys.setrecursionlimit(self._raised)
+
+    def release(self) -> None:
+        """It stays."""
+
+
 _entries: Final = _Entries()
-_limit: Final = _RecursionLimit()
+_limit: Final = _RaisedLimit() if FREE_THREADED else _RecursionLimit()
 
 
 def enter(instance: InstanceCode | None, code: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
@@ -69,10 +87,7 @@ def enter(instance: InstanceCode | None, code: Callable[..., Any], arguments: tu
     thread = threading.get_ident()
     user = instance.user.setdefault("thread", thread)  # one step: it is the first thread's
     if user != thread:
-        if user in sys._current_frames():
-            raise instance.instance.in_use()
-        instance.user["thread"] = thread  # that was before a fork: here it is no more
-        instance.entries = 0
+        _wrest(instance, user, thread)
     outermost = not instance.entries
     instance.entries += 1
     try:
@@ -81,6 +96,34 @@ def enter(instance: InstanceCode | None, code: Callable[..., Any], arguments: tu
         instance.entries -= 1
         if outermost:
             del instance.user["thread"]
+
+
+@contextmanager
+def held(instance: InstanceCode) -> Iterator[None]:
+    """Meanwhile no other thread enters the instance. WasmineError if one has entered it."""
+    thread = threading.get_ident()
+    user = instance.user.setdefault("thread", thread)
+    if user != thread:
+        _wrest(instance, user, thread)
+    outermost = not instance.entries
+    instance.entries += 1
+    try:
+        yield
+    finally:
+        instance.entries -= 1
+        if outermost:
+            del instance.user["thread"]
+
+
+def _wrest(instance: InstanceCode, user: int, thread: int) -> None:
+    """Take an instance from a thread that is no more, as after a fork. WasmineError if there is such a thread."""
+    if user not in sys._current_frames():
+        with instance.lock:
+            if instance.user.get("thread") == user:
+                instance.user["thread"] = thread
+                instance.entries = 0
+                return
+    raise instance.instance.in_use()
 
 
 def _enter(code: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:

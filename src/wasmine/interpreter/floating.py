@@ -7,11 +7,11 @@ the same as computing in f32. What is too long to inline is a call of the functi
 from __future__ import annotations
 
 import math
-import sys
 from typing import TYPE_CHECKING, Final
 
 from wasmine.interpreter.operand import EXPRESSION, NAME, PRIMARY, TRAPS, W32, W64, Operand, named, slot_bit
 from wasmine.runtime.bits import f32_from_bits, f64_from_bits, f64_to_bits
+from wasmine.runtime.gil import FREE_THREADED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 # With a GIL, storing a number into one shared element of a C float array and reading it back is the fastest rounding to
 # f32 (measured 48 ns; `struct` 85, a splitting in Python 60 to 75), for nothing can come between the two.
-_SHARED_SLOT: Final = getattr(sys, "_is_gil_enabled", lambda: True)()
+_SHARED_SLOT: Final = not FREE_THREADED
 
 
 def handlers(lowering: Lowering) -> dict[str, Handler]:

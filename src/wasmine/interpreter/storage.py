@@ -7,6 +7,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, Final
 
 from wasmine.runtime.atomics import Monitor
+from wasmine.runtime.gil import FREE_THREADED
 from wasmine.runtime.globals import Global
 from wasmine.runtime.memory import Memory
 from wasmine.runtime.table import MAXIMUM_ELEMENTS, Table
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 _BYTEARRAY_CEILING: Final = 64 << 20
 # Larger images are mapped and shared until they are written to, for a copy takes longer than slower accesses cost.
 _COPY_CEILING: Final = 16 << 20
+# Where threads run at the same time a memory that grows is always copied: so much into a bytearray, and more into a
+# mapping with room for half as much again.
+_COPIED_CEILING: Final = 8 << 20
 # As much address space as a shared memory takes at once: its bytes must not move while other threads use them.
 _SHARED_CEILING: Final = 1 << 32
 # Linux's value; Python names it from 3.13 on. Pages that a guest never touches must not count.
@@ -49,6 +53,9 @@ class InterpreterMemory(Memory):
     Generated code finds the views as global names of its instance; growing rebinds them in every attached instance. The
     buffer is a bytearray, whose bytes are reached 15 to 20% faster than a view's (measured); a large or shared memory is
     an anonymous mapping.
+
+    CPython counts the views of a buffer, and the slices of a view, without regard to other threads. Where these run at the
+    same time (`FREE_THREADED`) everybody gets views that are nobody else's, and no buffer is ever enlarged in place.
     """
 
     __slots__ = ("_attached", "_buffer", "_size", "monitor", "views")
@@ -70,14 +77,16 @@ class InterpreterMemory(Memory):
         self._attached: list[tuple[weakref.ref[InstanceCode], str]] = []
         self.views: dict[str, Any] = {}
         self.monitor = Monitor(type.shared)
-        self._make_views()
+        self.views = self._new_views()
 
-    def _make_views(self) -> None:
-        whole = memoryview(self._buffer)
-        all_bytes = whole[: self._size]
-        fastest = self._buffer if isinstance(self._buffer, bytearray) else all_bytes
-        views = {"": fastest, "B": all_bytes, "b": all_bytes.cast("b")}
-        self.views = views
+    def _new_views(self) -> dict[str, Any]:
+        buffer = self._buffer
+        all_bytes = memoryview(buffer)[: self._size]
+        return {
+            "": buffer if isinstance(buffer, bytearray) else all_bytes,
+            "B": all_bytes,
+            "b": all_bytes.cast("b"),
+        }
 
     def attach(self, code: InstanceCode, name: str) -> None:
         """Bind the views in the namespace of an instance, now and whenever the memory grows."""
@@ -86,12 +95,13 @@ class InterpreterMemory(Memory):
         self._bind(code, name)
 
     def _bind(self, code: InstanceCode, name: str) -> None:
-        names = {f"{name}_{format}" if format else name: view for format, view in self.views.items()}
+        views = self._new_views() if FREE_THREADED else self.views
+        names = {f"{name}_{format}" if format else name: view for format, view in views.items()}
         code.namespace.update(names)
 
     def view(self) -> memoryview:
         """A writable memoryview of the bytes."""
-        return memoryview(self.views["B"])
+        return memoryview(self._buffer)[: self._size] if FREE_THREADED else memoryview(self.views["B"])
 
     @property
     def byte_length(self) -> int:
@@ -118,7 +128,7 @@ class InterpreterMemory(Memory):
         if grown:
             self._size = size
         # Also where it failed: the views may be released by now.
-        self._make_views()
+        self.views = self._new_views()
         for reference, name in self._attached:
             code = reference()
             if code is not None:
@@ -128,6 +138,9 @@ class InterpreterMemory(Memory):
     def _enlarge(self, size: int) -> None:
         """A buffer of this size with the same contents: the same one if nobody else holds a view of it."""
         old = self._buffer
+        if FREE_THREADED:
+            self._copy_to(bytearray(size) if size <= _COPIED_CEILING else _mapping(size + size // 2))
+            return
         try:
             for format, view in self.views.items():
                 if format:
@@ -140,8 +153,10 @@ class InterpreterMemory(Memory):
                 return
         except (BufferError, OSError, SystemError, ValueError):
             pass  # somebody holds a view of a part of it, or the system cannot enlarge mappings
-        larger = _allocate(size)
-        larger[: self._size] = memoryview(old)[: self._size]
+        self._copy_to(_allocate(size))
+
+    def _copy_to(self, larger: bytearray | mmap.mmap) -> None:
+        larger[: self._size] = memoryview(self._buffer)[: self._size]
         self._buffer = larger
 
 

@@ -9,7 +9,8 @@ Integers are unsigned. The buffer of a shared memory must stay where it is: a th
 has it in its hands already when another thread makes the memory grow.
 
 Even with the global interpreter lock a lock is needed: between reading and writing back, another thread may run. Stores
-take it too, or they could be lost in the middle of a read-modify-write; loads are one step and do without.
+take it too, or they could be lost in the middle of a read-modify-write. Loads are one step and do without; but where there
+is no global lock they take it, for the order in which threads see each other's writes.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from wasmine.errors import Trap, TrapKind
 from wasmine.format.instructions import INSTRUCTIONS, Instruction
 from wasmine.runtime import traps
 from wasmine.runtime.deadline import check
+from wasmine.runtime.gil import FREE_THREADED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -148,7 +150,11 @@ def _load(alignment: int) -> Atomic:
         value: int = unpack(buffer, address)[0]
         return value
 
-    return load
+    def ordered_load(monitor: Monitor, buffer: Buffer, address: int) -> int:
+        with monitor.lock:
+            return load(monitor, buffer, address)
+
+    return ordered_load if FREE_THREADED else load
 
 
 def _store(alignment: int) -> Atomic:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from wasmine.runtime.fuel import Fuel
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from wasmine.format.types import DefinedType, GlobalType, MemoryType, TableType
     from wasmine.runtime.cache import Cache
     from wasmine.runtime.function import Function
@@ -46,8 +48,8 @@ class Code(Protocol):
         """The elements of a table of functions, as `Functions` has them."""
         ...
 
-    def check_idle(self) -> None:
-        """WasmineError if another thread runs the instance."""
+    def held(self) -> AbstractContextManager[None]:
+        """Meanwhile no other thread runs the instance. WasmineError if one does."""
         ...
 
     def refresh(self) -> None:

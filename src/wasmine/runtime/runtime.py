@@ -12,6 +12,7 @@ from wasmine.format.types import FUNCREF, I32, I64, FuncType, GlobalType, Memory
 from wasmine.format.types import Limits as Range
 from wasmine.runtime import linking
 from wasmine.runtime.cache import Cache
+from wasmine.runtime.gil import FREE_THREADED
 from wasmine.runtime.host import declared_type, fit
 from wasmine.runtime.instance import Imported, Instance
 from wasmine.runtime.limits import Limits
@@ -38,8 +39,8 @@ EngineName: TypeAlias = Literal["auto", "compiler", "interpreter"]
 ENGINES: tuple[str, ...] = ("auto", "compiler", "interpreter")
 Bounds: TypeAlias = Literal["auto", "guard", "checked"]
 BOUNDS: tuple[str, ...] = ("auto", "guard", "checked")
-Gil: TypeAlias = Literal["lazy", "release"]
-GILS: tuple[str, ...] = ("lazy", "release")
+Gil: TypeAlias = Literal["auto", "lazy", "release"]
+GILS: tuple[str, ...] = ("auto", "lazy", "release")
 
 _MANY = 64
 """With so many instances noted, those that are gone are forgotten."""
@@ -55,7 +56,8 @@ class Runtime:
     otherwise), "interpreter" works everywhere, "auto" takes the better one that can run the first module. `bounds` says how
     the compiler checks accesses to memory: "guard" by protected pages, "checked" by comparing, "auto" as is possible.
     `gil` says when machine code lets other Python threads run: "lazy" if a call takes more than a few milliseconds,
-    "release" in every call, which then takes longer (the interpreter's code is Python's).
+    "release" in every call, which then takes longer, "auto" lazily, but always where Python has no such lock (the
+    interpreter's code is Python's).
     `features` are what modules given as source may use (a `Module` brings its own). `limits` are those of every instance
     that is given no others. `cache`, a directory or a `Cache`, keeps compiled code from one process to the next. Use it
     as a context manager, or call `close()`.
@@ -67,7 +69,7 @@ class Runtime:
         *,
         features: Features | None = None,
         bounds: Bounds = "auto",
-        gil: Gil = "lazy",
+        gil: Gil = "auto",
         limits: Limits | None = None,
         cache: Cache | str | os.PathLike[str] | None = None,
     ) -> None:
@@ -120,7 +122,9 @@ class Runtime:
                 raise UnsupportedFeature("compiler", problem)
             from wasmine.compiler.engine import CompilerEngine
 
-            return CompilerEngine(self._bounds, release=self._gil == "release")
+            # Without a lock, a thread that does not say it is away makes all others wait when objects are collected.
+            release = FREE_THREADED if self._gil == "auto" else self._gil == "release"
+            return CompilerEngine(self._bounds, release=release)
         from wasmine.interpreter.engine import InterpreterEngine
 
         return InterpreterEngine()
@@ -277,7 +281,7 @@ class Runtime:
         """Take a closed instance out of the registries."""
         self._open.pop(id(instance), None)
         for name in [name for name, found in list(self.instances.items()) if found is instance]:
-            del self.instances[name]
+            self.instances.pop(name, None)
 
     def _check_open(self) -> None:
         if self.closed:

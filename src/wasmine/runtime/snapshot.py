@@ -64,7 +64,11 @@ class Snapshot:
     def of(cls, instance: Instance) -> Snapshot:
         """The state of an instance. SnapshotError if it cannot be had, WasmineError if the instance is closed or busy."""
         instance.check_open()
-        instance.code.check_idle()
+        with instance.code.held():
+            return cls._taken(instance)
+
+    @classmethod
+    def _taken(cls, instance: Instance) -> Snapshot:
         module = instance.module
         context = module.context
         for index in range(context.imported_memories, len(context.memories)):

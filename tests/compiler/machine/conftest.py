@@ -51,7 +51,7 @@ def run() -> Run:
     ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             ["/bin/sh", "-c", f'ulimit -c 0; {before} && exec "$@"', "sh", python, *options, "-c", PRELUDE + script],
-            env={**os.environ, "PYTHONPATH": str(SOURCE)},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(SOURCE), os.environ.get("PYTHONPATH", "")])},
             capture_output=True,
             text=True,
             timeout=120,

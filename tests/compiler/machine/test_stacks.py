@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
 from tests.compiler.machine.conftest import Run, expect
 
@@ -93,16 +90,3 @@ exports = instance(text, {"h": {"f": f}}).exports
 print(exports.g(*range(1000)) == tuple(i.to_bytes(16, "little") for i in reversed(range(1000))))
 """
     expect(run(script), "True")
-
-
-@pytest.mark.parametrize("version", ["3.12", "3.13"])
-@pytest.mark.parametrize("stack", ["as it is", "1 MiB"])
-def test_other_versions_of_python(run: Run, version: str, stack: str) -> None:
-    python = next(iter(sorted(Path(sys.executable).resolve().parents[2].glob(f"{version}.*/bin/python"))), None)
-    if python is None:
-        pytest.skip(f"there is no Python {version} next to this one")
-    script = RUNAWAY + "print(trapped(deep.r, 1), end=' ')\n" + BOTH
-    expect(
-        run(script, python=str(python), before=STACKS[stack]),
-        " ".join(["TrapKind.STACK_OVERFLOW"] + ["recursion"] * 12),
-    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import threading
 from bisect import bisect
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -407,7 +406,6 @@ def _itself(handler: Handler) -> Handler:
     return handler
 
 
-_lock = threading.Lock()
 _idle: dict[int, list[Compiler]] = {}
 
 
@@ -419,9 +417,12 @@ def compile_function(
     `bounds` is "guard", where 32-bit memories reserve all that an access can reach, or "checked".
     UnsupportedFeature if it uses GC objects.
     """
-    with _lock:
-        compilers = _idle.setdefault(id(library), [])
-        compiler = compilers.pop() if compilers else Compiler(library)
+    # Without a lock: a finalizer that comes in between may call wasm code, which has to be compiled.
+    compilers = _idle.setdefault(id(library), [])
+    try:
+        compiler = compilers.pop()
+    except IndexError:
+        compiler = Compiler(library)
     try:
         caution, far = 0, False
         while True:
@@ -434,5 +435,4 @@ def compile_function(
             except TooFar:
                 far = True
     finally:
-        with _lock:
-            compilers.append(compiler)
+        compilers.append(compiler)

@@ -50,6 +50,7 @@ SYMBOLS: Final = (
     "kick",
     "python_signal",
     "measure_processor",
+    "seize",
     "blob_end",
     "call",
     *STEPS,

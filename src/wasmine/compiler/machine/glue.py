@@ -45,7 +45,8 @@ class Glue:
     """The blob in code memory, the signal handlers and the threads; one per process (`load`).
 
     `enter(c_size_t(frame))` calls wasm code as `layout.Call` says: 0, or 1 after a trap. Or it raises what Python code
-    raised that the wasm code had called.
+    raised that the wasm code had called. `seize(context, owner)` takes a VM context for `owner` if it is nobody's, which is
+    the result then; otherwise whose it is.
     """
 
     def __init__(self, code: bytes, symbols: Mapping[str, int]) -> None:
@@ -81,6 +82,7 @@ class Glue:
         # Called with the GIL, and errors of Python are looked for afterwards. Without a declared parameter, so that ctypes
         # has nothing to convert: it would hide a RecursionError from there in an error of its own.
         self.enter = ctypes.PYFUNCTYPE(ctypes.c_int)(self.symbols["enter"])
+        self.seize = ctypes.PYFUNCTYPE(ctypes.c_uint64, ctypes.c_void_p, ctypes.c_uint64)(self.symbols["seize"])
 
     def set(self, offset: int, value: int) -> None:
         """Set a field of the data page."""

@@ -1,7 +1,7 @@
 """The structures that machine code and Python share, as byte offsets. All fields are 8 bytes unless said otherwise.
 
 A *thread block* belongs to one thread for as long as it lives, and is never unmapped: signal handlers may look at it at
-any time. An *activation* lies in the native frame of `enter`: where to go on when a call into wasm is left by a trap. A
+any time. An *activation* lies in the native frame of `run`: where to go on when a call into wasm is left by a trap. A
 *call* lies in the value stack, before the first frame: what Python and machine code tell each other. A *reply* lies in the
 native frame of a call of Python: where to go on afterwards. A *VM context* belongs to one instance; machine code keeps
 its address in a register. A *function record* is a function reference: its address is the value of a funcref, 0 is null.
@@ -68,7 +68,7 @@ class Thread:
     ACTIVATION: Final = 0  # the innermost activation, 0 outside wasm
     STACK_LIMIT: Final = 8  # the lowest address that the native stack pointer may have in wasm code
     VALUES_LIMIT: Final = 16  # the highest address that a frame of the value stack may reach
-    TRAP: Final = 24  # from a fault to `enter`: the fields of a call from Call.TRAP on
+    TRAP: Final = 24  # from a fault to `run`: the fields of a call from Call.TRAP on
     TOP: Final = 80  # where in the value stack the next call from Python may begin
     OWNED: Final = 88  # the VM context that the thread took last, 0 if it has none
     STATE: Final = 96  # the PyThreadState that was saved when the GIL was released, 0 while the thread holds the GIL
@@ -111,7 +111,7 @@ class Call:
     TRAP_STACK: Final = 64  # the native stack pointer of the function at fault
     TRAP_CONTEXT: Final = 72  # the VM context of that function
     STACK_COPIED: Final = 80  # how many bytes of the native stack were copied
-    STACK_COPY: Final = 88  # from the trap up to `enter`
+    STACK_COPY: Final = 88  # from the trap up to `run`
     STACK_COPY_SIZE: Final = 7168  # at most
     SIZE: Final = STACK_COPY + STACK_COPY_SIZE
 

@@ -8,6 +8,7 @@ import itertools
 import mmap
 import os
 import sys
+import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
@@ -181,8 +182,8 @@ _quick_sigaction.restype = _int
 _quick_sigaction.argtypes = (_int, _address, _address)
 
 
-class SignalWatch:
-    """What is installed for some signals, looked up as often as one likes."""
+class SignalWatch(threading.local):
+    """What is installed for some signals, looked up as often as one likes. Each thread has a place of its own for it."""
 
     def __init__(self, numbers: tuple[int, ...]) -> None:
         self._action = SignalAction()

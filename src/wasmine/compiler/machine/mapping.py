@@ -61,20 +61,24 @@ class _Range:
 
 
 class _Ranges:
-    """All ranges of the process: those in use, by address, and those that wait, by size and image."""
+    """All ranges of the process: those in use, by address, and those that wait, by size and image.
+
+    Any thread may come at any time, and a finalizer in the middle of everything: so there is no lock, and each step is one
+    operation of a dictionary, set or list.
+    """
 
     def __init__(self) -> None:
         self._out: dict[int, _Range] = {}
         self._idle: dict[tuple[int, int], list[_Range]] = {}
         self._images: set[int] = set()  # the numbers of those that may be asked for again
-        self._count = 0  # of those that wait
-        self._fresh = self._fresh_bytes = 0  # since the last collection
+        self._room = [None] * _IDLE  # one for each that may wait besides those that do
+        self._fresh = self._fresh_bytes = 0  # since the last collection, about
 
     def take(self, size: int, used: int, image: Image | None) -> _Range:
         """A range with so many usable bytes: zeros, or an image. OSError."""
         try:
             found = self._idle[size, image.number if image is not None else 0].pop()
-            self._count -= 1
+            self._room.append(None)
         except (KeyError, IndexError):
             found = self._make(size, used)
         self._out[found.base] = found
@@ -106,27 +110,39 @@ class _Ranges:
     def give_back(self, base: int) -> None:
         """Nobody can reach a range any more."""
         found = self._out.pop(base)
-        if self._count < _IDLE and (not found.image or found.image in self._images):
-            try:
+        if not found.image or found.image in self._images:
+            with suppress(OSError, IndexError):
                 if found.used:
                     libc.discard(base, found.used)
-            except OSError:
-                pass
-            else:
-                self._count += 1
-                self._idle.setdefault((found.size, found.image), []).append(found)
+                self._room.pop()
+                self._wait(found)
                 return
         with suppress(OSError):
             libc.unmap(base, found.size)
+
+    def _wait(self, found: _Range) -> None:
+        key = found.size, found.image
+        waiting = self._idle.setdefault(key, [])
+        waiting.append(found)
+        # It may have been forgotten meanwhile, before it was there.
+        if self._idle.get(key) is not waiting:
+            self._unmap(waiting)
+        elif found.image and found.image not in self._images:
+            self.forget(found.image)
 
     def forget(self, image: int | None = None) -> None:
         """Unmap what waits: all of it, or what shows an image that nobody will ask for any more."""
         self._images.discard(image or 0)
         for key in list(self._idle):
             if image is None or key[1] == image:
-                for found in self._idle.pop(key, []):
-                    self._count -= 1
-                    libc.unmap(found.base, found.size)
+                self._unmap(self._idle.pop(key, []))
+
+    def _unmap(self, waiting: list[_Range]) -> None:
+        with suppress(IndexError):
+            while True:
+                found = waiting.pop()
+                self._room.append(None)
+                libc.unmap(found.base, found.size)
 
 
 _ranges: Final = _Ranges()

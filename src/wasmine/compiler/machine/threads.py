@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from wasmine.compiler.machine import libc
 from wasmine.compiler.machine.layout import START_TICKER, Context, Thread
+from wasmine.compiler.machine.lock import lock
+from wasmine.runtime.gil import FREE_THREADED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,6 +92,12 @@ class ThreadBlock:
         self.watched = threading.current_thread() is threading.main_thread()
         libc.set_thread_specific(key, self.address)
 
+    def lend_limits(self, context: int) -> None:
+        """Its thread has taken a VM context: that has the limits of the stacks."""
+        for source, target in ((Thread.STACK_LIMIT, Context.STACK_LIMIT), (Thread.VALUES_LIMIT, Context.VALUES_LIMIT)):
+            limit = ctypes.c_uint64.from_address(self.address + source).value
+            ctypes.c_uint64.from_address(context + target).value = limit
+
     def follow(self, other: ThreadBlock | None) -> None:
         """Be the one before `other` in the list of all blocks."""
         self._set(Thread.NEXT, other.address if other is not None else 0)
@@ -132,17 +140,24 @@ class Threads:
             return self._attach()
 
     def idle(self) -> bool:
-        """Whether no thread is in a call of wasm code."""
-        return not any(block.thread and block.is_busy() for block in self._all)
+        """Whether no thread is in a call of wasm code, nor can get into one while the caller holds `lock` and the GIL.
+
+        Where there is none, every other thread that has a block can, at any time; one that has none waits for `lock`.
+        """
+        here = threading.get_ident()
+        return not any(
+            block.thread and (block.is_busy() or (FREE_THREADED and block.thread != here)) for block in self._all
+        )
 
     def _attach(self) -> ThreadBlock:
-        try:
-            block = self._free.pop()
-        except IndexError:
-            block = ThreadBlock()
-            self._all.append(block)
-        block.attach(self.key)
-        self.attached(block)
+        with lock:
+            try:
+                block = self._free.pop()
+            except IndexError:
+                block = ThreadBlock()
+                self._all.append(block)
+            block.attach(self.key)
+            self.attached(block)
         self._local.lease = _Lease(block, self._free, self.key)
         self._local.block = block
         return block

@@ -156,6 +156,13 @@ run_busy:
   add rsp, {_SIZE}
   ret
 
+# uint64 seize(context, owner): take a context that is nobody's. Whose it was; 0: it is taken now.
+.globl seize
+seize:
+  xor eax, eax
+  lock cmpxchg [rdi+{Context.THREAD}], rsi
+  ret
+
 # Explicit traps: wasm code *calls* this with the trap's number in eax, so the return address is the place, and in rdx what
 # there is to tell of it.
 .globl trap
