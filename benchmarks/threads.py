@@ -3,12 +3,15 @@
     python benchmarks/threads.py
 
 For "lazy" and "release": the time of two long calls one after the other, divided by that of both at once (2 is the best
-there is, on two idle processors); and how long another Python thread, which wants to run every millisecond, waits at most
-while a long call runs.
+there is, on two idle processors); the same of calls that do little but call Python, for which a Python without a GIL is
+needed; and how long another Python thread, which wants to run every millisecond, waits at most while a long call runs. The
+processor time that two at once take, divided by that of one after the other, says how much they disturb each other even
+where the machine has other things to do (1: not at all).
 """
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from itertools import pairwise
@@ -17,11 +20,25 @@ from typing import Any
 import wasmine
 
 MODULE = wasmine.Module("""(module
+  (import "host" "f" (func $f (param i32) (result i32)))
   (func (export "count") (param $n i64)
     (loop $again
-      (br_if $again (i64.ne (local.tee $n (i64.sub (local.get $n) (i64.const 1))) (i64.const 0))))))""")
+      (br_if $again (i64.ne (local.tee $n (i64.sub (local.get $n) (i64.const 1))) (i64.const 0)))))
+  (func (export "host") (param $n i32)
+    (loop $again
+      (drop (call $f (local.get $n)))
+      (br_if $again (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))))""")
 COUNT = 400_000_000
+HOST_CALLS = 300_000
 ROUNDS = 5
+
+
+def work(n: int) -> int:
+    """A host function that does a little in Python."""
+    total = 0
+    for i in range(n & 15):
+        total += i
+    return total
 
 
 def seconds(*actions: Any) -> float:
@@ -54,16 +71,32 @@ def longest_wait(action: Any) -> float:
     return max(later - earlier for earlier, later in pairwise(turns))
 
 
+def at_once(actions: list[Any]) -> str:
+    """How much faster all of them are at once, and how much processor time that takes."""
+    best, least = 0.0, float("inf")
+    for _ in range(ROUNDS):
+        begin = time.process_time()
+        alone = sum(seconds(action) for action in actions)
+        between = time.process_time()
+        together = seconds(*actions)
+        best = max(best, alone / together)
+        least = min(least, (time.process_time() - between) / (between - begin))
+    return f"{best:.2f} times as fast ({least:.2f} times the processor time)"
+
+
 def main() -> None:
-    for gil in ("lazy", "release"):
-        runtime = wasmine.Runtime("compiler", gil=gil)
-        counts = [runtime.instantiate(MODULE).exports.count for _ in range(2)]
-        actions = [lambda f=f: f(COUNT) for f in counts]
-        for f in counts:
-            f(1)
-        best = max(sum(seconds(action) for action in actions) / seconds(*actions) for _ in range(ROUNDS))
-        waits = min(longest_wait(actions[0]) for _ in range(ROUNDS))
-        print(f"{gil}: two at once {best:.2f} times as fast; another thread waits {1000 * waits:.1f} ms at most")
+    gil = getattr(sys, "_is_gil_enabled", lambda: True)()
+    print(f"Python {sys.version.split()[0]} {'with' if gil else 'without'} a GIL; two at once are")
+    for mode in ("lazy", "release"):
+        runtime = wasmine.Runtime("compiler", gil=mode)
+        exports = [runtime.instantiate(MODULE, {"host": {"f": work}}).exports for _ in range(2)]
+        for export in exports:
+            export.count(1)
+        counts = [lambda f=export.count: f(COUNT) for export in exports]
+        hosts = [lambda f=export.host: f(HOST_CALLS) for export in exports]
+        waits = min(longest_wait(counts[0]) for _ in range(ROUNDS))
+        print(f"{mode}: wasm code {at_once(counts)}, host functions {at_once(hosts)}")
+        print(f"{mode}: another thread waits {1000 * waits:.1f} ms at most")
 
 
 if __name__ == "__main__":

@@ -7,12 +7,15 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from tests import objects
 
 import wasmine
 
 # How long something takes says nothing on a busy machine.
 settings.register_profile("wasmine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("wasmine")
+
+objects.collect_thoroughly()
 
 ENGINES = ("interpreter", "compiler")
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import gc
-import sys
 import threading
 import weakref
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.objects import allocated_blocks, let_go
 
 import wasmine
 from wasmine import Runtime
@@ -63,12 +63,12 @@ def test_a_thousand_instances_in_one_runtime_leave_nothing_behind(runtime: Runti
         gc.collect()
 
     use(200)
-    space, pages, blocks = address_space(), resident(), sys.getallocatedblocks()
+    space, pages, blocks = address_space(), resident(), allocated_blocks()
     used = len(contexts), len(hosts)
     use(1000)
     assert address_space() - space < 1 << 40  # closed ones wait until there are some dozens
     assert resident() - pages < 4 << 20
-    assert sys.getallocatedblocks() - blocks < 8000
+    assert allocated_blocks() - blocks < 8000
     assert len(contexts) - used[0] < 200
     assert len(hosts) - used[1] < 100
 
@@ -89,6 +89,7 @@ def test_closing_gives_the_memory_back_though_its_functions_are_held(runtime: Ru
     function, table = instance.exports.f, instance.exports.t
     gone = weakref.ref(instance.exports.m)
     instance.close()
+    let_go()
     assert gone() is None
     with pytest.raises(wasmine.WasmineError, match="is closed"):
         function()
@@ -164,6 +165,7 @@ def test_a_linked_instance_gives_its_memory_back_when_it_is_closed(runtime: Runt
     gone = weakref.ref(filler.exports.m)
     owner.exports.drop()
     filler.close()
+    let_go()
     assert gone() is None
     assert owner.exports.t[0] is None
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import tracemalloc
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from syntax_strategies import modules, same_module
+from tests.objects import peak_of
 
 from wasmine.errors import DecodeError
 from wasmine.format.leb128 import unsigned
@@ -413,14 +412,11 @@ def test_counts_inside_are_not_believed(section: str) -> None:
 
 
 def assert_cheaply_refused(whole: bytes) -> None:
-    tracemalloc.start()
-    try:
+    def refuse() -> None:
         with pytest.raises(DecodeError, match=r"unexpected end|length out of bounds"):
             read(whole)
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert peak < 100_000
+
+    assert peak_of(refuse) < 100_000
 
 
 def read_or_refuse(whole: bytes) -> ModuleSyntax | None:

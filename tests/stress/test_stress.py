@@ -1,4 +1,4 @@
-"""The stress script, short."""
+"""The stress scripts, short."""
 
 from __future__ import annotations
 
@@ -20,3 +20,13 @@ def test_guests_are_stopped_at_random_moments(engine: str, gil: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("engine", ["interpreter", "compiler"])
+def test_threads_use_everything_at_once(engine: str) -> None:
+    if engine == "compiler" and unavailable():
+        pytest.skip(unavailable())
+    script = Path(__file__).with_name("threads.py")
+    command = [sys.executable, str(script), "--engine", engine, "--seconds", "3"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr

@@ -11,8 +11,8 @@ from typing import Any
 @functools.cache
 def unavailable() -> str:
     """Why the compiler engine cannot be used in this process, or "" if it can."""
-    if sys.implementation.name != "cpython":
-        return f"the compiler needs CPython, this is {sys.implementation.name}"
+    if sys.implementation.name not in ("cpython", "pypy"):
+        return f"the compiler needs CPython or PyPy, this is {sys.implementation.name}"
     if not sys.platform.startswith("linux"):
         return f"there is no machine code for {sys.platform}"
     if sys.maxsize < 1 << 32:

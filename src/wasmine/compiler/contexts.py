@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from wasmine.compiler.machine import libc
+from wasmine.compiler.machine import libc, python
 from wasmine.compiler.registry import Registry
 
 ALIGNMENT: Final = 64
@@ -66,4 +66,4 @@ class Contexts(Registry[Any]):
 
 contexts: Final = Contexts()
 
-_leases: Final = libc.Leases(contexts.release)
+_leases: Final = python.host().leases(contexts.release)

@@ -14,7 +14,7 @@ from wasmine.compiler.function import NativeFunction, NativeHostFunction
 from wasmine.compiler.globals import NativeGlobal
 from wasmine.compiler.hosts import Hosts, hosts
 from wasmine.compiler.instance import NativeCode
-from wasmine.compiler.machine import architecture, glue, layout, libc
+from wasmine.compiler.machine import architecture, glue, layout, libc, python
 from wasmine.compiler.memory import GUARD, NativeMemory
 from wasmine.compiler.module import ModuleCode
 from wasmine.compiler.program import Programs
@@ -75,9 +75,10 @@ class CompilerEngine(Engine):
             raise UnsupportedFeature("compiler", problem)
         self.bounds = ("checked" if guard_pages() else "guard") if bounds == "auto" else bounds
         self._keys = (f"compiler {self.bounds}", f"compiler {self.bounds}, metered")  # not metered, metered
-        self.release = release
+        self.release = release or not python.host().keeps_lock
         self.glue: Glue = glue.load()
-        self.calls_natively = self.native_calls and "call" in self.glue.symbols
+        here = python.host()
+        self.calls_natively = self.native_calls and here.native and "call" in self.glue.symbols
         self.references = References(self)
         self.instances: Contexts = contexts
         self.hosts: Hosts = hosts

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from ctypes import c_size_t, c_ubyte, c_uint64
+from ctypes import c_ubyte, c_uint64
 from struct import Struct
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -70,7 +70,7 @@ class NativeFunction(Function):
             view, at = block.view, base - block.values
             convention.write(view, at, args, self._record)
             try:
-                trapped = engine.glue.enter(c_size_t(base + Call.FRAME))
+                trapped = engine.glue.enter(engine.glue.word(base + Call.FRAME))
             except BaseException as error:
                 engine.passed(error, NativeTrap(block, at))
                 raise

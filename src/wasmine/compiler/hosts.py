@@ -6,7 +6,7 @@ import ctypes
 import itertools
 from typing import TYPE_CHECKING, Final
 
-from wasmine.compiler.machine import libc
+from wasmine.compiler.machine import libc, python
 from wasmine.compiler.machine.layout import Record
 from wasmine.compiler.machine.lock import lock
 from wasmine.compiler.registry import Registry
@@ -61,4 +61,4 @@ class Hosts(Registry["NativeHostFunction"]):
 
 hosts: Final = Hosts()
 
-_leases: Final = libc.Leases(hosts.release)
+_leases: Final = python.host().leases(hosts.release)

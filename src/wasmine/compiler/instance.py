@@ -14,6 +14,7 @@ from wasmine.compiler.function import NativeFunction, compiled_function
 from wasmine.compiler.machine.layout import Context, Record
 from wasmine.compiler.machine.lock import lock
 from wasmine.compiler.references import display_address, type_number
+from wasmine.compiler.services import answering
 from wasmine.runtime.host import Caller
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class NativeCode:
         module, instance, address = self.module, self.instance, self.address
         ctypes.memmove(address, module.initial_address, module.layout.size)
         words = memoryview(module.context_type.from_address(address)).cast("B").cast("Q")
-        words[Context.CALL_HOST // 8] = self.engine.services.callable_address
+        words[Context.CALL_HOST // 8] = answering()
         words[Context.CALLER // 8] = id(self.caller)
         words[Context.RELEASE // 8] = self.engine.release
         if module.records:

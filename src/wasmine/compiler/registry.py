@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import ctypes
 import weakref
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Generic, TypeVar
+
+from wasmine.compiler.machine import python
 
 T = TypeVar("T")
-
-_from_address: Final = ctypes.pythonapi.Py_NewRef
-_from_address.restype = ctypes.py_object
-_from_address.argtypes = (ctypes.c_void_p,)
 
 
 class Registry(Generic[T]):
     """Objects by number. Whoever adds one takes it out when it is deallocated, not before."""
 
     def __init__(self) -> None:
-        self._known: dict[int, tuple[weakref.ref[Any], int]] = {}
+        self._known: dict[int, tuple[weakref.ref[Any], int, type]] = {}
 
     def add(self, number: int, value: T) -> None:
         """Give an object a number."""
-        self._known[number] = weakref.ref(value), id(value)
+        self._known[number] = weakref.ref(value), id(value), type(value)
 
     def discard(self, number: int) -> None:
         """The object is gone."""
@@ -32,9 +29,7 @@ class Registry(Generic[T]):
         found = self._known.get(number)
         if found is None:
             return None
-        # The collector clears weak references to garbage before it runs the garbage's finalizers, and these may call
-        # machine code that needs the object. It is whole until it is deallocated, and then nobody can ask for it.
-        value: T = found[0]() or _from_address(found[1])
+        value: T = found[0]() or python.host().alive(*found)
         return value
 
     def __getitem__(self, number: int) -> T:

@@ -1,16 +1,18 @@
 """What machine code asks of Python: host functions, growing, bulk operations on tables, waiting, exceptions.
 
-There is one Python callable for an engine, whose address is in every VM context. What it returns makes the machine code
+There is one Python callable, `answer`, whose number is in every VM context. What it returns makes the machine code
 go on behind its call or at a handler; when it raises, machine code leaves the innermost `enter`, which raises the same.
 """
 
 from __future__ import annotations
 
 import ctypes
+import functools
 from typing import TYPE_CHECKING, Any, Final
 
 from wasmine.compiler.code import Catch, CatchKind, Service
-from wasmine.compiler.machine import layout
+from wasmine.compiler.contexts import contexts
+from wasmine.compiler.machine import layout, python
 from wasmine.compiler.machine.layout import Reply
 from wasmine.compiler.machine.threads import NATIVE_STACK
 from wasmine.compiler.unwind import walk_all
@@ -63,9 +65,6 @@ class Services:
 
     def __init__(self, engine: CompilerEngine) -> None:
         self._engine = engine
-        # Held, so that it stays where it is: VM contexts have its address (in CPython an object's id).
-        self._callable = self._answer
-        self.callable_address = id(self._callable)
         self._of_hosts: dict[int, Callable[[NativeCode, int, int], None]] = {
             layout.HOST_CALL: self._host_call,
             layout.HOST_RESULT: self._host_result,
@@ -89,8 +88,8 @@ class Services:
             Service.THROW_REF: self._throw_ref,
         }
 
-    def _answer(self, context: int, service: int, frame: int, reply: int) -> int:
-        code = self._engine.instances[context]
+    def answer(self, code: NativeCode, service: int, frame: int, reply: int) -> int:
+        """What machine code gets: 0 to go on, or RESUME."""
         if service >= layout.COMPILE:
             index = service - layout.COMPILE
             start = code.module.compile(index)
@@ -278,6 +277,18 @@ class Services:
             at += slots.size
         if clause.kind in (CatchKind.CATCH_REF, CatchKind.CATCH_ALL_REF):
             references.slots((EXNREF,)).write(block.view, at, (package,))
+
+
+def answer(context: int, service: int, frame: int, reply: int) -> int:
+    """What machine code calls."""
+    code: NativeCode = contexts[context]
+    return code.engine.services.answer(code, service, frame, reply)
+
+
+@functools.cache
+def answering() -> int:
+    """The number by which machine code knows `answer`."""
+    return python.host().reference(answer)
 
 
 def _object(reply: int) -> Any:

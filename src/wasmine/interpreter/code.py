@@ -11,6 +11,7 @@ import itertools
 import linecache
 import marshal
 import re
+import sys
 import threading
 import weakref
 from types import CodeType, FunctionType
@@ -29,6 +30,7 @@ from wasmine.interpreter.tail import trampoline
 from wasmine.record import record
 from wasmine.runtime.bits import f64_from_bits
 from wasmine.runtime.function import Function
+from wasmine.runtime.gil import FREE_THREADED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,6 +44,9 @@ if TYPE_CHECKING:
     from wasmine.runtime.table import Functions, Table
 
 _SERIALS: Final = itertools.count(1)
+# CPython 3.13 without a GIL never frees functions once there were two threads, and with them the instance; but for those
+# whose code says that it is nested in another function (inspect.CO_NESTED), which means nothing else.
+_MORTAL: Final = 0x10 if FREE_THREADED and sys.version_info < (3, 14) else 0
 _NOTE: Final = re.compile(r"  # 0x([0-9a-f]+)$")
 
 
@@ -103,7 +108,7 @@ class ModuleCode:
         reference = weakref.ref(self)
         # Tracebacks, pdb and profilers ask for the lines; few functions are ever asked for.
         linecache.cache[file] = (lambda: _source(reference, index),)
-        return code.replace(co_name=name, co_qualname=name, co_filename=file)
+        return code.replace(co_name=name, co_qualname=name, co_filename=file, co_flags=code.co_flags | _MORTAL)
 
     def source(self, index: int) -> str:
         """The generated source, with offsets in comments."""

@@ -1,8 +1,9 @@
 """The way from Python into generated code: how deep calls may go, and what errors of generated code mean.
 
-Generated functions are Python functions, and the calls between them use no C stack, so Python's own recursion limit is
-what ends a runaway recursion. While any thread runs wasm, the limit is `WASM_FRAMES` higher than it was: at least so
-many frames can lie above those of the host. An entry from Python does use C stack, so their nesting is bounded too.
+Generated functions are Python functions, so Python's own recursion limit is what ends a runaway recursion. While any
+thread runs wasm, the limit is higher than it was. On CPython it counts frames, and calls between Python functions use no C
+stack: at least `WASM_FRAMES` can lie above those of the host. An entry from Python does use C stack, so their nesting is
+bounded too. On PyPy everything uses C stack, and the limit says how much: as much as the thread has.
 
 An instance is entered by one thread at a time.
 """
@@ -27,11 +28,19 @@ WASM_FRAMES: Final = 10_000
 MAX_ENTRIES: Final = 200
 """How often wasm may call Python which calls wasm again, on one thread."""
 
+_PYPY_UNIT: Final = 768
+"""How many bytes of C stack PyPy's recursion limit grants for each of its units."""
+_PYPY_MOST: Final = 16 << 20
+"""How many bytes of C stack are used at most, where a thread's is larger or unlimited."""
+_PYPY_RESERVE: Final = 512 << 10
+"""How many bytes of a thread's C stack are left for what does not look at the limit."""
+
 
 class _Entries(threading.local):
-    """The number of entries on this thread's stack."""
+    """The number of entries on this thread's stack, and how high Python's recursion limit may be on it, once known."""
 
     depth = 0
+    limit = 0
 
 
 class _RecursionLimit:
@@ -41,20 +50,45 @@ class _RecursionLimit:
         self._lock = threading.Lock()
         self._users = 0
         self._usual = 0
+        self._raised = 0
 
     def acquire(self) -> None:
         with self._lock:
             if not self._users:
-                self._usual = sys.getrecursionlimit()
-                sys.setrecursionlimit(self._usual + WASM_FRAMES)
+                self._usual = self._raised = sys.getrecursionlimit()
+                self._set(_highest(self._usual))
+            elif _PYPY and (highest := _highest(self._usual)) < self._raised == sys.getrecursionlimit():
+                self._set(highest)  # this thread has less room than those that run already
             self._users += 1
 
     def release(self) -> None:
         with self._lock:
             self._users -= 1
             # The host may have set another limit meanwhile: then that one stays.
-            if not self._users and sys.getrecursionlimit() == self._usual + WASM_FRAMES:
+            if not self._users and sys.getrecursionlimit() == self._raised:
                 sys.setrecursionlimit(self._usual)
+
+    def _set(self, limit: int) -> None:
+        sys.setrecursionlimit(limit)
+        self._raised = limit
+
+
+_PYPY: Final = sys.implementation.name == "pypy"
+
+
+def _highest(usual: int) -> int:
+    """Python's recursion limit for code that the calling thread runs; `usual` is what it is otherwise."""
+    if not _PYPY:
+        return usual + WASM_FRAMES
+    if not _entries.limit:
+        from wasmine.runtime import native_stack
+
+        try:
+            size = native_stack.bounds()[1]
+        except (ImportError, OSError):
+            size = 0
+        _entries.limit = (min(size, _PYPY_MOST) - _PYPY_RESERVE) // _PYPY_UNIT
+    return max(usual, _entries.limit)
 
 
 class _RaisedLimit:

@@ -1,26 +1,32 @@
 """Time limits: `within` ends what a thread does when its time is over, whatever that is; `Scope` when somebody says so.
 
-A watchdog thread, which lives only while somebody needs it, raises `Expired` in the thread by CPython's asynchronous
-exceptions, and has the engines stop machine code (`Stopper`). It does so again and again until the thread has got the
-message, and never once the call has ended; nor while the thread is inside a part of Wasmine that must not be cut short.
+A watchdog thread, which lives only while somebody needs it, raises `Expired` in the thread by Python's asynchronous
+exceptions (without a GIL, by `Monitoring`), and has the engines stop machine code (`Stopper`). It does so again and again
+until the thread has got the message, and never once the call has ended; nor while the thread is inside a part of Wasmine
+that must not be cut short.
 What waits by itself, such as WASI, looks at `current()`.
 """
 
 from __future__ import annotations
 
 import functools
+import importlib
 import os
 import sys
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, cast
 
 from wasmine.errors import Timeout, UnsupportedFeature
+from wasmine.runtime.gil import FREE_THREADED
 from wasmine.runtime.mailbox import Mailbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import CodeType, FrameType, FunctionType
+
+    from wasmine.runtime.monitoring import Monitoring
 
 Result = TypeVar("Result")
 
@@ -56,10 +62,10 @@ class Scope:
     """A part of what a thread does that is ended at `moment`, or by `expire`.
 
     `outer` is the scope around it. `movable` says that the moment may come nearer. `active` ends it: nothing is sent to its
-    thread from then on. `sent` says that something was.
+    thread from then on. `told` says that its machine code was told to stop, `sent` that an exception was sent to it.
     """
 
-    __slots__ = ("active", "lock", "moment", "movable", "outer", "sent", "thread")
+    __slots__ = ("active", "lock", "moment", "movable", "outer", "sent", "thread", "told")
 
     def __init__(self, moment: float | None = None) -> None:
         """Without a moment it is for somebody to `expire`."""
@@ -68,13 +74,14 @@ class Scope:
         self.outer: Scope | None = None
         self.thread = 0
         self.active = False
-        self.sent = False
+        self.told = self.sent = False
         self.lock = threading.Lock()
 
     @calls_host
     def run(self, function: Callable[..., Result], *arguments: Any) -> Result:
         """`function(*arguments)` on the calling thread; Expired if the scope, or one around it, is over before."""
-        _asynchronous()
+        if _monitoring is None:
+            _asynchronous()
         interruption = None
         self.thread = threading.get_ident()
         self.outer = _current.scope
@@ -208,9 +215,11 @@ class Watchdog:
         with scope.lock:
             for stopper in self.stoppers:
                 stopper.release(scope.thread)
-            if scope.sent:
+            if scope.sent and _monitoring is not None:
+                _monitoring.take_back(scope.thread)
+            elif scope.sent:
                 _receive(scope.thread)
-                scope.sent = False
+            scope.told = scope.sent = False
         self._scopes.discard(scope)
 
     def wake(self) -> None:
@@ -233,6 +242,8 @@ class Watchdog:
         self._scopes = {scope for scope in self._scopes if scope.thread == here}
         for scope in self._scopes:
             scope.lock = threading.Lock()
+        if _monitoring is not None:
+            _monitoring.forget_threads()
         if self._scopes:
             self.wake()
 
@@ -291,9 +302,14 @@ class Watchdog:
                 return
             for stopper in self.stoppers:
                 stopper.stop(scope.thread)
-            if _interruptible(sys._current_frames().get(scope.thread)):
+            if _monitoring is not None:
+                if scope.told:  # it was not machine code, or not that alone
+                    scope.sent = True
+                    _monitoring.want(scope.thread)
+            elif _interruptible(sys._current_frames().get(scope.thread)):
                 scope.sent = True
                 _asynchronous()(scope.thread, Expired)
+            scope.told = True
 
 
 # Modules of helpers that generated code calls, and that keep no state which an exception could leave half changed.
@@ -351,24 +367,48 @@ def _receive(thread: int) -> None:
 
 @functools.cache
 def _asynchronous() -> Callable[[int, type[BaseException]], object]:
-    """The function that raises an exception in a thread, by its identifier.
+    """The function that raises an exception in a thread, by its identifier. One that has not arrived is replaced.
 
     UnsupportedFeature where Python has none.
     """
-    try:
-        import ctypes
+    for find in (_of_cpython, _of_pypy):
+        with suppress(ImportError, AttributeError):
+            return find()
+    raise UnsupportedFeature(
+        "timeout",
+        f"this {sys.implementation.name} cannot stop a guest by the clock: it cannot raise an exception in another thread",
+    )
 
-        function = ctypes.pythonapi.PyThreadState_SetAsyncExc
-    except (ImportError, AttributeError):
-        raise UnsupportedFeature(
-            "timeout", f"this {sys.implementation.name} cannot stop a guest by the clock: it needs ctypes.pythonapi"
-        ) from None
+
+def _of_cpython() -> Callable[[int, type[BaseException]], object]:
+    import ctypes
+
     # A prototype of our own: the function object of `pythonapi` belongs to everybody.
-    address = ctypes.cast(function, ctypes.c_void_p).value
+    address = ctypes.cast(ctypes.pythonapi.PyThreadState_SetAsyncExc, ctypes.c_void_p).value
     assert address is not None
     return ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_ulong, ctypes.py_object)(address)
 
 
+def _of_pypy() -> Callable[[int, type[BaseException]], object]:
+    raise_in_thread = importlib.import_module("__pypy__").thread._raise_in_thread  # PyPy 8
+
+    def send(thread: int, exception: type[BaseException]) -> None:
+        with suppress(ValueError):  # the thread is gone
+            raise_in_thread(thread, exception)
+
+    return send
+
+
+def _monitoring_of() -> Monitoring | None:
+    """What raises exceptions in threads, where these run at the same time."""
+    if not FREE_THREADED:
+        return None
+    from wasmine.runtime.monitoring import Monitoring
+
+    return Monitoring(Expired, _interruptible)
+
+
+_monitoring: Final = _monitoring_of()
 watchdog: Final = Watchdog()
 
 if hasattr(os, "register_at_fork"):

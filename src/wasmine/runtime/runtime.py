@@ -86,7 +86,7 @@ class Runtime:
         self.cache = Cache.of(cache)
         self.closed = False
         self.instances: dict[str, Instance] = {}
-        self._open: dict[int, ref[Instance]] = {}  # by id; some may be gone
+        self._open: dict[ref[Instance], None] = {}  # in order; some may be gone
         self._many = _MANY
         self._lock = threading.Lock()
         self._engine_name = engine
@@ -174,7 +174,7 @@ class Runtime:
         if self._engine is None:
             self.settle(module)
         if name is not None and name in self.instances:
-            raise ValueError(f"an instance named {name!r} exists already: close it first, or choose another name")
+            raise _taken(name)
         if self.limits.instances is not None:
             self._check_count(self.limits.instances)
         if not isinstance(imports, Imported):
@@ -182,11 +182,12 @@ class Runtime:
         instance = Instance(self, module, name or "", imports, limits, snapshot)
         if snapshot is None:
             instance.initialize()
-        self._open[id(instance)] = ref(instance)
+        self._open[ref(instance)] = None
         if len(self._open) > self._many:
             self._forget_dropped()
-        if name is not None:
-            self.register(name, instance)
+        if name is not None and self.instances.setdefault(name, instance) is not instance:  # another thread was faster
+            instance.close()
+            raise _taken(name)
         return instance
 
     def _check_count(self, most: int) -> None:
@@ -202,9 +203,9 @@ class Runtime:
             )
 
     def _forget_dropped(self) -> None:
-        for number, reference in list(self._open.items()):
-            if reference() is None and self._open.get(number) is reference:
-                del self._open[number]
+        for reference in list(self._open):
+            if reference() is None:
+                self._open.pop(reference, None)
         self._many = 2 * len(self._open) + _MANY
 
     def compile(self, source: Source, *, progress: Progress | None = None) -> Module:
@@ -279,9 +280,10 @@ class Runtime:
 
     def forget(self, instance: Instance) -> None:
         """Take a closed instance out of the registries."""
-        self._open.pop(id(instance), None)
-        for name in [name for name, found in list(self.instances.items()) if found is instance]:
-            self.instances.pop(name, None)
+        self._open.pop(ref(instance), None)
+        for name in list(self.instances):
+            if self.instances.get(name) is instance:
+                self.instances.pop(name, None)
 
     def _check_open(self) -> None:
         if self.closed:
@@ -292,7 +294,7 @@ class Runtime:
         if self.closed:
             return
         self.closed = True
-        for reference in reversed(list(self._open.values())):
+        for reference in reversed(list(self._open)):
             instance = reference()
             if instance is not None:
                 instance.close()
@@ -311,6 +313,10 @@ class Runtime:
         engine = self._engine.name if self._engine is not None else self._engine_name
         self._forget_dropped()
         return f"<runtime {engine}, {len(self._open)} instances{', closed' if self.closed else ''}>"
+
+
+def _taken(name: str) -> ValueError:
+    return ValueError(f"an instance named {name!r} exists already: close it first, or choose another name")
 
 
 def _compiler_fits(module: Module | None) -> bool:

@@ -7,7 +7,7 @@ import os
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 
-from wasmine.compiler.machine import architecture, blob, faults, layout, libc
+from wasmine.compiler.machine import architecture, blob, faults, layout, libc, python
 from wasmine.compiler.machine.code import CodeMemory
 from wasmine.compiler.machine.interrupts import Interrupts
 from wasmine.compiler.machine.layout import Call, Data
@@ -44,8 +44,8 @@ class NativeTrap:
 class Glue:
     """The blob in code memory, the signal handlers and the threads; one per process (`load`).
 
-    `enter(c_size_t(frame))` calls wasm code as `layout.Call` says: 0, or 1 after a trap. Or it raises what Python code
-    raised that the wasm code had called. `seize(context, owner)` takes a VM context for `owner` if it is nobody's, which is
+    `enter(word(frame))` calls wasm code as `layout.Call` says: 0, or 1 after a trap. Or it raises what Python code raised
+    that the wasm code had called. `seize(context, owner)` takes a VM context for `owner` if it is nobody's, which is
     the result then; otherwise whose it is.
     """
 
@@ -54,12 +54,12 @@ class Glue:
         self.code = CodeMemory()
         self.threads = Threads()
         self._base = self.code.reserve(here.DATA + Data.SIZE)
+        self._data = libc.map_memory(Data.SIZE, libc.PROT_READ | libc.PROT_WRITE, at=self._base + here.DATA)
         self.code.fill(self._base, code)
         if "flush" in symbols:
             flush = ctypes.CFUNCTYPE(None, ctypes.c_size_t, ctypes.c_size_t)(self._base + symbols["flush"])
             flush(self._base, self._base + len(code))
             self.code.flush = flush
-        self._data = libc.map_memory(Data.SIZE, libc.PROT_READ | libc.PROT_WRITE, at=self._base + here.DATA)
         self.symbols = {name: self._base + offset for name, offset in symbols.items()}
         self._fault = self.symbols["fault"]
         # The blob itself is not wasm code: a fault in it is a bug of ours and must be reported as a crash.
@@ -69,20 +69,16 @@ class Glue:
         self.set(Data.CONTROL, here.CONTROL)
         for offset, name in layout.C_FUNCTIONS.items():
             self.set(offset, libc.function_address(name))
-        for offset, name in layout.PYTHON_FUNCTIONS.items():
-            self.set(offset, libc.python_function_address(name))
-        for offset, value in layout.PYTHON_OBJECTS.items():
-            self.set_object(offset, value)
-        self.set(Data.TYPE, object.__basicsize__ - 8)
+        running = python.host()
+        running.fill(self.set)
         self.set(Data.PROCESS, os.getpid())
         ctypes.CFUNCTYPE(None)(self.symbols["measure_processor"])()
         self.interrupts = Interrupts(self.symbols, self.set)
         self.threads.attached = self.interrupts.attached
         os.register_at_fork(after_in_child=self._forked)
-        # Called with the GIL, and errors of Python are looked for afterwards. Without a declared parameter, so that ctypes
-        # has nothing to convert: it would hide a RecursionError from there in an error of its own.
-        self.enter = ctypes.PYFUNCTYPE(ctypes.c_int)(self.symbols["enter"])
-        self.seize = ctypes.PYFUNCTYPE(ctypes.c_uint64, ctypes.c_void_p, ctypes.c_uint64)(self.symbols["seize"])
+        self.enter = running.entry(self.symbols["enter"])
+        self.word = running.word
+        self.seize = running.function(self.symbols["seize"], 2)
 
     def set(self, offset: int, value: int) -> None:
         """Set a field of the data page."""
@@ -90,8 +86,7 @@ class Glue:
 
     def set_object(self, offset: int, value: object) -> None:
         """Set a field of the data page to the address of an object, which lives on until the process ends."""
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(value))
-        self.set(offset, id(value))
+        self.set(offset, python.host().reference(value))
 
     def _forked(self) -> None:
         self.set(Data.PROCESS, os.getpid())

@@ -15,7 +15,7 @@ import signal
 import threading
 from typing import TYPE_CHECKING, Final
 
-from wasmine.compiler.machine import libc, linux
+from wasmine.compiler.machine import libc, linux, python
 from wasmine.compiler.machine.layout import KICK, START_TICKER, Data
 from wasmine.runtime.deadline import Expired, watchdog
 
@@ -38,7 +38,7 @@ class Interrupts:
         self._blocks: list[ThreadBlock] = []
         self._main: ThreadBlock | None = None
         self._largest = 0
-        set_data(Data.EXPIRED, id(Expired))
+        set_data(Data.EXPIRED, python.host().reference(Expired))
         set_data(Data.TICKER_ATTRIBUTES, libc.detached_thread(_TICKER_STACK))
         watchdog.stoppers.append(self)
 

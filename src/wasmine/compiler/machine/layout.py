@@ -231,7 +231,7 @@ class Data:
     TUPLE_SET: Final = 944
     TUPLE_GET: Final = 952
     TUPLE_SIZE: Final = 960
-    DICT_GET: Final = 968
+    DICT_GET: Final = 968  # gives a borrowed reference: for dictionaries from which nothing is ever taken
     CALL_OBJECTS: Final = 976
     VECTORCALL: Final = 984
     ERROR_OCCURRED: Final = 992

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import atexit
 import ctypes
 import itertools
 import mmap
 import os
 import sys
 import threading
-from contextlib import suppress
 from typing import TYPE_CHECKING, Final
+
+from wasmine.compiler.machine import python
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,14 +47,11 @@ _mprotect = _declare("mprotect", _int, _address, _size, _int)
 _munmap = _declare("munmap", _int, _address, _size)
 _madvise = _declare("madvise", _int, _address, _size, _int)
 _sigaction = _declare("sigaction", _int, _int, _address, _address)
-_pthread_self = _declare("pthread_self", _address)
-_pthread_getattr_np = _declare("pthread_getattr_np", _int, _address, _address)
-_pthread_attr_getstack = _declare("pthread_attr_getstack", _int, _address, _address, _address)
-_pthread_attr_destroy = _declare("pthread_attr_destroy", _int, _address)
 _pthread_attr_init = _declare("pthread_attr_init", _int, _address)
 _pthread_attr_setdetachstate = _declare("pthread_attr_setdetachstate", _int, _address, _int)
 _pthread_attr_setstacksize = _declare("pthread_attr_setstacksize", _int, _address, _size)
 _pthread_key_create = _declare("pthread_key_create", _int, _address, _address)
+_pthread_getspecific = _declare("pthread_getspecific", _address, ctypes.c_uint)
 _pthread_setspecific = _declare("pthread_setspecific", _int, ctypes.c_uint, _address)
 
 
@@ -103,17 +100,6 @@ def round_up(size: int, unit: int = PAGE) -> int:
     return (size + unit - 1) & -unit
 
 
-def thread_stack() -> tuple[int, int]:
-    """The lowest address and the size in bytes of the calling thread's native stack. OSError."""
-    attributes = ctypes.create_string_buffer(256)
-    low, size = ctypes.c_size_t(), ctypes.c_size_t()
-    if _pthread_getattr_np(_pthread_self(), attributes):
-        raise OSError("the bounds of the thread's stack are not to be had")
-    _pthread_attr_getstack(attributes, ctypes.byref(low), ctypes.byref(size))
-    _pthread_attr_destroy(attributes)
-    return low.value, size.value
-
-
 def detached_thread(stack: int) -> int:
     """The address of attributes for `pthread_create`, of a thread that nobody joins. OSError."""
     attributes = map_memory(PAGE, PROT_READ | PROT_WRITE)
@@ -140,16 +126,14 @@ def set_thread_specific(key: int, value: int) -> None:
         raise OSError("the thread-specific value cannot be set")
 
 
+def thread_specific(key: int) -> int:
+    """What `set_thread_specific` gave the calling thread, 0 if nothing."""
+    return _pthread_getspecific(key) or 0
+
+
 def function_address(name: str) -> int:
     """The address of a C function, for machine code to call."""
     found = ctypes.cast(getattr(_libc, name), ctypes.c_void_p).value
-    assert found is not None
-    return found
-
-
-def python_function_address(name: str) -> int:
-    """The address of a function of CPython's C interface."""
-    found = ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value
     assert found is not None
     return found
 
@@ -177,7 +161,7 @@ def set_signal_action(number: int, action: SignalAction) -> None:
     _check(_sigaction(number, ctypes.byref(action), None), f"cannot install a handler of signal {number}")
 
 
-_quick_sigaction = ctypes.PyDLL(None).sigaction  # does not let other threads run: it takes a tenth of a microsecond
+_quick_sigaction = python.host().quick("sigaction")
 _quick_sigaction.restype = _int
 _quick_sigaction.argtypes = (_int, _address, _address)
 
@@ -199,64 +183,13 @@ class SignalWatch(threading.local):
         return True
 
 
-_new_capsule = ctypes.pythonapi.PyCapsule_New
-_new_capsule.restype = ctypes.py_object
-_new_capsule.argtypes = (_address, _address, _address)
-_capsule_pointer = ctypes.PYFUNCTYPE(_address, _address, _address)(("PyCapsule_GetPointer", ctypes.pythonapi))
-_set_destructor = ctypes.PYFUNCTYPE(_int, _address, _address)(("PyCapsule_SetDestructor", ctypes.pythonapi))
-
-
-_CAPSULE_SIZE: Final = object.__basicsize__ + 4 * 8  # what it points to, name, context, destructor
-
-
-class Leases:
-    """Makes objects that stand for numbers, with which `release` is called when they are deallocated, unless the process
-    ends. Numbers are not 0, and different ones at any time.
-
-    That is later than a finalizer or the callback of a weak reference: the garbage collector calls these before it takes
-    anything apart, and other finalizers that it calls then may still use what is to be released. Objects of every class
-    that is written in Python are tracked by the collector, so these are capsules.
-    """
-
-    def __init__(self, release: Callable[[int], None]) -> None:
-        pointer = _capsule_pointer
-        out: dict[int, int] = {}
-
-        def destroy(capsule: int) -> None:
-            number = pointer(capsule, None)
-            del out[number]
-            release(number)
-
-        self._out: dict[int, int] = out  # addresses of capsules, by number
-        self._destructor = ctypes.PYFUNCTYPE(None, _address)(destroy)
-        atexit.register(self._forget)
-
-    def new(self, number: int) -> object:
-        """An object for a number."""
-        found: object = _new_capsule(number, None, self._destructor)
-        self._out[number] = id(found)
-        return found
-
-    def _forget(self) -> None:
-        """The interpreter takes itself apart now: when what is left is deallocated, no Python code can run any more."""
-        ours = ctypes.cast(self._destructor, _address).value or 0
-        with suppress(OSError), open("/proc/self/mem", "rb", buffering=0) as memory:  # noqa: PTH123
-            while self._out:
-                number, capsule = self._out.popitem()
-                # A destructor that was called near the recursion limit could not run: then there is no capsule any more.
-                with suppress(OSError, OverflowError, ValueError):
-                    found = os.pread(memory.fileno(), _CAPSULE_SIZE, capsule)
-                    if number.to_bytes(8, "little") in found and ours.to_bytes(8, "little") in found:
-                        _set_destructor(capsule, None)
-
-
 _waiting: Final[dict[int, Callable[[], None]]] = {}
 _numbers: Final = itertools.count(1)
-_actions: Final = Leases(lambda number: _waiting.pop(number)())
+_actions: Final = python.host().leases(lambda number: _waiting.pop(number)())
 
 
 def when_deallocated(action: Callable[[], None]) -> object:
-    """An object that calls `action` when it is deallocated (see `Leases`)."""
+    """An object that calls `action` when nobody can reach it any more."""
     number = next(_numbers)
     _waiting[number] = action
     return _actions.new(number)

@@ -7,7 +7,7 @@ import gc
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from wasmine.compiler.machine import libc
+from wasmine.compiler.machine import libc, python
 
 if TYPE_CHECKING:
     from wasmine.runtime.image import Image
@@ -25,8 +25,8 @@ _IDLE: Final = 32
 _USABLE: Final = libc.PROT_READ | libc.PROT_WRITE
 
 
-class _Bytes(ctypes.c_ubyte * (1 << 40)):  # type: ignore[misc]
-    """Bytes at an address. A subclass, so that an object over a mapping can hold it; its views are cut to size."""
+_LARGEST: Final = 1 << 40
+"""The size of any view of a mapping. It is cut to what there is."""
 
 
 class _Range:
@@ -146,7 +146,7 @@ class _Ranges:
 
 
 _ranges: Final = _Ranges()
-_leases: Final = libc.Leases(_ranges.give_back)
+_leases: Final = python.host().leases(_ranges.give_back)
 
 
 class Mapping:
@@ -170,6 +170,4 @@ class Mapping:
 
     def view(self) -> memoryview:
         """All bytes. The memory lives as long as the view or a slice of it does."""
-        array = _Bytes.from_address(self.base)
-        array.owner = self._lease
-        return memoryview(array).cast("B")
+        return python.host().view(self.base, _LARGEST, self._lease)

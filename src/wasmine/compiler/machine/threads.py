@@ -6,9 +6,10 @@ import ctypes
 import threading
 from typing import TYPE_CHECKING, Final
 
-from wasmine.compiler.machine import libc
+from wasmine.compiler.machine import libc, python
 from wasmine.compiler.machine.layout import START_TICKER, Context, Thread
 from wasmine.compiler.machine.lock import lock
+from wasmine.runtime import native_stack
 from wasmine.runtime.gil import FREE_THREADED
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ from Python there, and for functions that call nothing and have small frames, wh
 
 STACK_RESERVE: Final = 1 << 20
 """Bytes of native stack that wasm code leaves for Python: the C functions of a host call must fit."""
+
+_MANY: Final = 16
+"""With so many blocks, those of threads that ended are looked for before there is another."""
 
 NATIVE_STACK: Final = 64 << 20
 """The most of a thread's native stack that wasm code uses, where the stack is larger or unlimited."""
@@ -64,7 +68,7 @@ class ThreadBlock:
             size = _SMALL_VALUE_STACK
             self.values = libc.map_memory(size, libc.PROT_READ | libc.PROT_WRITE)
         self.limit = self.values + size - VALUES_SLACK
-        self.view = memoryview((ctypes.c_ubyte * size).from_address(self.values)).cast("B")
+        self.view = python.host().view(self.values, size, None)
         self.words = self.view.cast("Q")
         self.thread = 0
         self.watched = False
@@ -76,7 +80,7 @@ class ThreadBlock:
 
     def attach(self, key: int) -> None:
         """Make the block the calling thread's."""
-        low, size = libc.thread_stack()
+        low, size = native_stack.bounds()
         usable = min(size, NATIVE_STACK)
         reserve = min(STACK_RESERVE, usable // 2)
         self._set(Thread.ACTIVATION, 0)
@@ -150,6 +154,8 @@ class Threads:
         )
 
     def _attach(self) -> ThreadBlock:
+        if not self._free and len(self._all) >= _MANY:
+            python.host().collect()
         with lock:
             try:
                 block = self._free.pop()
@@ -157,6 +163,9 @@ class Threads:
                 block = ThreadBlock()
                 self._all.append(block)
             block.attach(self.key)
+            for other in self._all:
+                if other.thread == block.thread and other is not block:
+                    other.give_up()  # its thread is gone, though nobody has seen it yet, and had the same identifier
             self.attached(block)
         self._local.lease = _Lease(block, self._free, self.key)
         self._local.block = block
@@ -170,11 +179,11 @@ class _Lease:
         self._block = block
         self._free = free
         self._key = key
-        self._thread = threading.get_ident()
 
     def __del__(self) -> None:
         self._block.thread = self._block.task.value = 0
-        # The thread itself destroys its locals, usually: what it still does must not use the block any more.
-        if threading.get_ident() == self._thread:
+        # The thread itself destroys its locals, usually: what it still does must not use the block any more. Where
+        # references are not counted it is any thread, perhaps one that has got the identifier of that one.
+        if libc.thread_specific(self._key) == self._block.address:
             libc.set_thread_specific(self._key, 0)
         self._free.append(self._block)
