@@ -140,9 +140,9 @@ def at_once(mode: str, name: str, actions: list[Any]) -> str:
         ratios.append(together / seconds(*processes))
     for process in processes:
         process.close()
+    ratio = statistics.median(ratios)
     return (
-        f"{best:.2f} times as fast ({least:.2f} times the processor time, {statistics.median(ratios):.2f} times the time of "
-        "two processes)"
+        f"{best:.2f} times as fast ({least:.2f} times the processor time, {ratio:.2f} times the time of two processes)"
     )
 
 
