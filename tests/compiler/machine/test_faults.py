@@ -136,14 +136,18 @@ from wasmine.compiler.machine.linux import SS_AUTODISARM
 class Stack(ctypes.Structure):
     _fields_ = (("start", ctypes.c_void_p), ("flags", ctypes.c_uint), ("size", ctypes.c_size_t))
 room = ctypes.create_string_buffer(1 << 16)
-ctypes.CDLL(None).sigaltstack(ctypes.byref(Stack(ctypes.addressof(room), SS_AUTODISARM, 1 << 16)), None)
+if ctypes.CDLL(None).sigaltstack(ctypes.byref(Stack(ctypes.addressof(room), SS_AUTODISARM, 1 << 16)), None):
+    raise SystemExit("no such stack")
 load = instance(LOAD).exports.load
 kinds = [trapped(load, -1) for _ in range(3)]
 now = Stack()
 ctypes.CDLL(None).sigaltstack(None, ctypes.byref(now))
 print(*kinds, now.start == ctypes.addressof(room), now.size)
 """
-    expect(run(script), 3 * "TrapKind.MEMORY_OUT_OF_BOUNDS " + "True 65536")
+    done = run(script)
+    if "no such stack" in done.stderr:
+        pytest.skip("this kernel, or qemu in its place, takes no such stack")
+    expect(done, 3 * "TrapKind.MEMORY_OUT_OF_BOUNDS " + "True 65536")
 
 
 def test_the_state_of_floats_outside_of_wasm_is_kept(run: Run) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
 import signal
 import subprocess
@@ -18,6 +19,8 @@ import pytest
 import wasmine
 from wasmine import Limits, Module, Runtime, Timeout
 from wasmine.compiler.availability import unavailable
+from wasmine.compiler.machine import glue
+from wasmine.compiler.machine.layout import LOOK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -240,6 +243,30 @@ def test_a_loop_that_does_little_but_move_bytes_looks_in_between(operation: str)
                 exports["keep going"]()
             sender.join()
     assert all(late - early < 20 for early, late in zip(sent, seen, strict=True)), (sent, seen)
+
+
+def test_a_call_of_the_handler_that_another_thread_began_before_ours_was_in_front_is_honoured() -> None:
+    """The thread was late: it notes the signal when the main thread has looked already."""
+    instance = guest()
+    machine = glue.load()
+    rescued = []
+
+    def rescue() -> None:
+        rescued.append(1)
+        for block in machine.threads._all:
+            block.signals.value |= LOOK
+
+    with handled(signal.SIGUSR1, lambda *_: None), sent(signal.SIGUSR1):
+        instance.exports.mix(30_000_000)  # ours is in front of CPython's handler now
+    note = ctypes.CFUNCTYPE(None, ctypes.c_int)(machine.interrupts._python_handler)
+    late, last = threading.Timer(0.3, note, [signal.SIGUSR1]), threading.Timer(30, rescue)
+    with handled(signal.SIGUSR1, stop):
+        late.start()
+        last.start()
+        with pytest.raises(Stop):
+            instance.exports.spin()
+    last.cancel()
+    assert not rescued
 
 
 def test_an_ignored_signal_stays_ignored() -> None:

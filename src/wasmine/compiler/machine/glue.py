@@ -54,12 +54,12 @@ class Glue:
         self.code = CodeMemory()
         self.threads = Threads()
         self._base = self.code.reserve(here.DATA + Data.SIZE)
+        self._data = libc.map_memory(Data.SIZE, libc.PROT_READ | libc.PROT_WRITE, at=self._base + here.DATA)
         self.code.fill(self._base, code)
         if "flush" in symbols:
             flush = ctypes.CFUNCTYPE(None, ctypes.c_size_t, ctypes.c_size_t)(self._base + symbols["flush"])
             flush(self._base, self._base + len(code))
             self.code.flush = flush
-        self._data = libc.map_memory(Data.SIZE, libc.PROT_READ | libc.PROT_WRITE, at=self._base + here.DATA)
         self.symbols = {name: self._base + offset for name, offset in symbols.items()}
         self._fault = self.symbols["fault"]
         # The blob itself is not wasm code: a fault in it is a bug of ours and must be reported as a crash.

@@ -78,6 +78,7 @@ class Thread:
     TASK: Final = 116  # 4 bytes: the thread's number for the kernel, 0 if the block is nobody's
     NEXT: Final = 120  # the next block in the list of all, which begins at Data.BLOCKS
     TICKED: Final = 128  # 4 bytes, the ticker's: not 0 if the thread was in a call at its last tick, with the GIL kept
+    UNLOOKED: Final = 132  # 4 bytes, the ticker's: for how many ticks it did not tell the main thread to look
     SIZE: Final = 4096
 
 
@@ -325,6 +326,10 @@ HOOK: Final = 8
 
 TICK: Final = 5000
 """Microseconds between two looks of the ticker."""
+
+LOOK_AGAIN: Final = 100
+"""Ticks after which the main thread is told to look in any case: another thread may be late with a call of CPython's
+handler that began before `python_signal` was put in front of it."""
 
 LINGER: Final = 200
 """Ticks without wasm code after which the ticker ends."""

@@ -10,7 +10,7 @@ from typing import Final
 
 from wasmine.compiler.machine import layout
 from wasmine.compiler.machine.amd64.linux import DATA, SYS_TGKILL
-from wasmine.compiler.machine.layout import KICK, LINGER, TICK, Data, Thread
+from wasmine.compiler.machine.layout import KICK, LINGER, LOOK_AGAIN, TICK, Data, Thread
 from wasmine.compiler.machine.linux import SA_FLAGS, SA_ONSTACK, SA_RESTART, SA_SIGINFO, SIG_SETMASK, SIGSET_SIZE
 
 _ACTION: Final = 160  # room for a struct sigaction
@@ -145,7 +145,14 @@ ticker_block:
   xor edi, edi
   call hook_signals
   test eax, eax
-  jz ticker_held
+  jnz ticker_hook
+  inc dword ptr [r12+{Thread.UNLOOKED}]
+  cmp dword ptr [r12+{Thread.UNLOOKED}], {LOOK_AGAIN}
+  jb ticker_held
+  mov dword ptr [r12+{Thread.UNLOOKED}], 0
+  lock or dword ptr [r12+{Thread.SIGNALS}], {layout.LOOK}
+  jmp ticker_held
+ticker_hook:
   lock or dword ptr [r12+{Thread.SIGNALS}], {layout.HOOK | layout.LOOK}
 ticker_held:
   # Who has kept the GIL since the last tick is to release it; even if Python runs just now, as soon as wasm does. Not at

@@ -14,6 +14,7 @@ from wasmine.compiler.machine.arm64.words import (
     DMB,
     EQ,
     LINK,
+    LO,
     LS,
     NE,
     RET,
@@ -50,7 +51,7 @@ from wasmine.compiler.machine.arm64.words import (
     sub_imm,
     subs_imm,
 )
-from wasmine.compiler.machine.layout import KICK, LINGER, TICK, Data, Thread
+from wasmine.compiler.machine.layout import KICK, LINGER, LOOK_AGAIN, TICK, Data, Thread
 from wasmine.compiler.machine.linux import SA_FLAGS, SA_ONSTACK, SA_RESTART, SA_SIGINFO, SIG_SETMASK, SIGSET_SIZE
 
 if TYPE_CHECKING:
@@ -173,7 +174,13 @@ def _look_at(to: Assembly) -> None:
     # A signal may have come before the handler: so it is to look, too.
     to(movz(0, 0))
     to.to("hook_signals", bl())
-    to.to("ticker_held", cbz_w(0))
+    to.to("ticker_hook", cbnz_w(0))
+    to(ldr_w(9, 22, Thread.UNLOOKED), add_imm(9, 9, 1), str_w(9, 22, Thread.UNLOOKED), cmp_imm(9, LOOK_AGAIN))
+    to.to("ticker_held", b_if(LO))
+    to(str_w(ZERO, 22, Thread.UNLOOKED))
+    to.set_bits(22, Thread.SIGNALS, layout.LOOK)
+    to.to("ticker_held", b())
+    to.label("ticker_hook")
     to.set_bits(22, Thread.SIGNALS, layout.HOOK | layout.LOOK)
     to.label("ticker_held")
     # Who has kept the GIL since the last tick is to release it; even if Python runs just now, as soon as wasm does. Not at
