@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from tests.conftest import skip_unless_available
+from tests.objects import COUNTED
 
 import wasmine
 from wasmine import Trap, TrapKind, WasmException
@@ -26,6 +27,9 @@ from wasmine.compiler.references import References
 from wasmine.runtime.function import Function
 
 Instantiate = Callable[..., wasmine.Instance]
+
+
+counting = pytest.mark.skipif(not COUNTED, reason="this Python does not count references")
 
 
 @pytest.fixture(params=[True, False], ids=["native", "ctypes"])
@@ -255,6 +259,7 @@ def test_help_works(compiled: Instantiate, capsys: Any) -> None:
     assert "f(count: int, /) -> None" in capsys.readouterr().out
 
 
+@counting
 def test_nothing_is_kept_or_lost(compiled: Instantiate) -> None:
     exports = compiled(ECHO).exports
     big, marker, real, data = 1 << 62, object(), 1.5, bytes(16)
@@ -273,6 +278,7 @@ def test_nothing_is_kept_or_lost(compiled: Instantiate) -> None:
     assert before == after
 
 
+@counting
 def test_none_is_counted(compiled: Instantiate) -> None:
     exports = compiled(ECHO).exports
     before = sys.getrefcount(None)
@@ -438,6 +444,7 @@ def test_a_wasm_exception_is_caught_or_passes(compiled: Instantiate) -> None:
     assert exports.caught() == 6
 
 
+@counting
 def test_a_host_function_leaks_nothing(compiled: Instantiate) -> None:
     marker, error = object(), KeyError("x")
     does: dict[str, Any] = {"f": lambda a, b: a, "several": lambda: (1, 2.0, b"0123456789abcdef", marker)}
