@@ -14,6 +14,7 @@ import wasmine
 from wasmine.compiler.baseline import compiler as baseline
 from wasmine.compiler.machine import architecture, glue, layout
 from wasmine.compiler.machine.code import RESERVE
+from wasmine.compiler.machine.instructions import TooFar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -110,6 +111,16 @@ def test_its_traps_say_where(large: Large) -> None:
             large.fast(1, zero)
         offsets.append(caught.value.frames[0].offset)
     assert offsets[0] < offsets[1]
+
+
+def test_a_function_larger_than_jumps_reach_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def compile(*_: Any, **__: Any) -> Any:
+        raise TooFar
+
+    monkeypatch.setattr(baseline.Compiler, "compile", compile)
+    instance = wasmine.Runtime("compiler").instantiate('(module (func (export "f")))')
+    with pytest.raises(MemoryError, match="function 0 is too large: jumps"):
+        instance.exports.f()
 
 
 def test_functions_that_lie_further_apart_than_calls_reach() -> None:
