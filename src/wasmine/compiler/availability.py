@@ -34,7 +34,7 @@ def unavailable() -> str:
 
 def _in_sub_interpreter() -> bool:
     # Signal handlers run in the main interpreter, and others must not have daemon threads.
-    for name in ("_interpreters", "_xxsubinterpreters"):
+    for name in ("_interpreters", "_xxsubinterpreters", "concurrent.interpreters"):  # the last one from 3.14 on, slower
         try:
             interpreters: Any = importlib.import_module(name)
         except ImportError:

@@ -154,6 +154,8 @@ class CompilerEngine(Engine):
             instance: Instance = code.instance
             return instance.in_use()
         found = self._stack(trap)
+        if trap.trap == layout.PYTHON_EXCEPTION:  # but there is none: Python found no room on the stack to begin (PyPy)
+            return Trap(TrapKind.STACK_OVERFLOW, "", frames_of(found))
         if trap.trap == layout.OUT_OF_FUEL:
             meter = self.instances[trap.context].instance.meter
             assert meter is not None

@@ -13,6 +13,7 @@ import pytest
 if sys.implementation.name != "cpython":
     pytest.skip("types of CPython's stable ABI", allow_module_level=True)
 
+from wasmine.compiler.machine import pytype
 from wasmine.compiler.machine.pytype import extend
 
 
@@ -94,3 +95,11 @@ def test_objects_and_what_they_hold_are_freed(extended: Any) -> None:
     del cycle
     gc.collect()
     assert again() is None
+
+
+def test_objects_that_are_laid_out_in_another_way_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert pytype.type_offset() == object.__basicsize__ - 8
+    other = object()
+    monkeypatch.setattr(pytype, "id", lambda value: id(other), raising=False)
+    with pytest.raises(OSError, match="how this Python lays its objects out"):
+        pytype.type_offset()

@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from wasmine.compiler.machine.layout import PYTHON_FUNCTIONS, PYTHON_OBJECTS, Data
+from wasmine.compiler.machine.pytype import type_offset
 
 if TYPE_CHECKING:
     import weakref
@@ -39,7 +40,7 @@ class CPython:
             set(offset, ctypes.cast(getattr(_api, name), _address).value or 0)
         for offset, value in PYTHON_OBJECTS.items():
             set(offset, self.reference(value))
-        set(Data.TYPE, object.__basicsize__ - 8)
+        set(Data.TYPE, type_offset())
 
     def entry(self, address: int) -> Callable[[Any], int]:
         # Called with the GIL, and errors of Python are looked for afterwards. Without a declared parameter, so that ctypes

@@ -1,4 +1,4 @@
-"""`extend`: a C-level subclass of a Python class, made through CPython's stable ABI."""
+"""C-level types: `extend` makes a subclass of a Python class, through CPython's stable ABI."""
 
 from __future__ import annotations
 
@@ -68,3 +68,12 @@ def extend(base: type, name: str, size: int) -> tuple[Any, int]:
         ("PyType_FromSpecWithBases", ctypes.pythonapi)
     )
     return make(ctypes.addressof(spec), (base,)), start
+
+
+def type_offset() -> int:
+    """Where in an object the address of its type lies: at the end of what all objects begin with. OSError if not."""
+    offset = object.__basicsize__ - 8
+    for value in (None, True, 7, 1.5, b"", ()):
+        if ctypes.c_size_t.from_address(id(value) + offset).value != id(type(value)):
+            raise OSError("machine code does not know how this Python lays its objects out")
+    return offset
