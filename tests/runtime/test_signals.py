@@ -53,8 +53,8 @@ def test_a_timer_ticks_while_a_guest_computes_and_the_guest_goes_on(engine: str)
     count = 200_000_000 if engine == "compiler" else 1_000_000
     exports = Runtime(engine).instantiate(GUEST).exports
     with alarm(lambda *_: ticks.append(1), 0.002, 0.002):
-        assert exports.count(count) == count
-    assert ticks
+        while not ticks:  # PyPy may be through in less than that
+            assert exports.count(count) == count
 
 
 def test_control_c_ends_a_guest_and_not_another_thread(engine: str) -> None:

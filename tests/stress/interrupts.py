@@ -2,8 +2,8 @@
 
 Time limits, traps and exceptions of host functions on the main and on other threads, signals whose handlers raise or
 return, and cancelled calls under asyncio, in loops, host functions and nested calls; while a timer sends another signal
-every few milliseconds. A stop that is lost shows as a guest that runs for `PATIENCE` seconds: all stacks are printed and
-the process ends.
+every few milliseconds. A stop that is lost shows as a guest that runs on: after `PATIENCE` seconds without 100 more calls all
+stacks are printed and the process ends.
 
     python tests/stress/interrupts.py --count 100000 --engine compiler
     python tests/stress/interrupts.py --count 100000 --kind signals --kind errors --gil release
@@ -17,6 +17,7 @@ import argparse
 import asyncio
 import faulthandler
 import gc
+import itertools
 import os
 import signal
 import subprocess
@@ -78,6 +79,15 @@ class Report:
         )
 
 
+_calls = itertools.count(1)
+
+
+def alive() -> None:
+    """Another call has ended."""
+    if next(_calls) % 100 == 0:
+        faulthandler.dump_traceback_later(PATIENCE, exit=True)
+
+
 def guests(engine: Any) -> list[wasmine.Instance]:
     """A guest, and one whose host function runs that one's loop."""
     runtime = Runtime(engine, gil=GIL)
@@ -106,6 +116,7 @@ def time_limits(engine: Any, count: int, seed: str) -> Report:
         n *= 2
     expected = n * (n + 1) // 2 & 0xFFFF_FFFF
     for _ in range(count):
+        alive()
         inner.timeout = outer.timeout = random.random() * 0.002
         try:
             if random.random() < 0.5:
@@ -153,6 +164,7 @@ def signals(engine: Any, count: int, seed: str) -> Report:
     before = signal.signal(signal.SIGUSR1, handler)
     try:
         for number in range(count):
+            alive()
             handled = False
             try:
                 os.write(request, b".")
@@ -185,6 +197,7 @@ def errors(engine: Any, count: int, seed: str) -> Report:
 
     instance = Runtime(engine, gil=GIL).instantiate(Module(GUEST), {"host": {"call": host}})
     for number in range(count):
+        alive()
         expected = KeyError(me, number)
         depth, trap = random.randrange(5), random.random() < 0.5
         try:
@@ -211,6 +224,7 @@ def cancellations(engine: Any, count: int, seed: str) -> Report:
         inner, outer = guests(engine)
         loops = ways(inner, outer)
         for _ in range(count // 4):
+            alive()
             try:
                 async with asyncio.timeout(random.random() * 0.002):
                     await wasmine.to_thread(random.choice(loops))
@@ -299,7 +313,7 @@ def main() -> int:
     rounds = 10
     sizes = []
     for number in range(rounds):
-        faulthandler.dump_traceback_later(PATIENCE + arguments.count // rounds * 0.05, exit=True)
+        faulthandler.dump_traceback_later(PATIENCE, exit=True)
         report = run(
             arguments.engine,
             max(arguments.count // rounds, 2),

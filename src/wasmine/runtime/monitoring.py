@@ -2,7 +2,7 @@
 
 Where a thread is cannot be known there from outside: it goes on while one looks. And CPython raises an exception that is
 sent to it anywhere, in the middle of our own code too. So each thread looks at itself: while somebody is wanted, CPython
-calls a function of ours (`sys.monitoring`) at every call and every turn of a loop, in every thread, and
+calls a function of ours (`sys.monitoring`) when a Python function begins and when a loop goes round, in every thread, and
 that one raises the exception if this is a thread that is wanted, at a place where it may get one.
 
 Turning this on and off makes all threads stop for a moment, and is done once for each exception. It takes one of the six
@@ -88,4 +88,4 @@ class Monitoring:
 
 def _events() -> tuple[int, ...]:
     events: Any = sys.monitoring.events  # type: ignore[attr-defined, unused-ignore]
-    return events.PY_START, events.PY_RESUME, events.JUMP, events.CALL
+    return events.PY_START, events.PY_RESUME, events.JUMP
