@@ -152,6 +152,7 @@ def test_functions_that_lie_further_apart_than_calls_reach() -> None:
         exports.throw(1)
     between = 300 * MIB
     gap = code.reserve(between)
+    nearer = {address: code._free.pop(address) for address in list(code._free) if address < gap}
     try:
         assert exports.high(0) == 107
         apart = abs(placed(instance, "high") - placed(instance, "low"))
@@ -162,4 +163,5 @@ def test_functions_that_lie_further_apart_than_calls_reach() -> None:
         with pytest.raises(wasmine.Trap, match="divide by zero"):
             exports.trap(9)
     finally:
+        code._free.update(nearer)
         code.release(gap, between)
