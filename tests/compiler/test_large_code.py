@@ -14,6 +14,7 @@ import wasmine
 from wasmine.compiler.baseline import compiler as baseline
 from wasmine.compiler.machine import architecture, glue, layout
 from wasmine.compiler.machine.code import RESERVE
+from wasmine.compiler.machine.instructions import TooFar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -112,6 +113,16 @@ def test_its_traps_say_where(large: Large) -> None:
     assert offsets[0] < offsets[1]
 
 
+def test_a_function_larger_than_jumps_reach_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def compile(*_: Any, **__: Any) -> Any:
+        raise TooFar
+
+    monkeypatch.setattr(baseline.Compiler, "compile", compile)
+    instance = wasmine.Runtime("compiler").instantiate('(module (func (export "f")))')
+    with pytest.raises(MemoryError, match="function 0 is too large: jumps"):
+        instance.exports.f()
+
+
 def test_functions_that_lie_further_apart_than_calls_reach() -> None:
     """Calls to and fro, tail calls, calls by table, and exceptions, with 300 MiB of code memory between the functions."""
     text = """(module
@@ -141,6 +152,7 @@ def test_functions_that_lie_further_apart_than_calls_reach() -> None:
         exports.throw(1)
     between = 300 * MIB
     gap = code.reserve(between)
+    nearer = {address: code._free.pop(address) for address in list(code._free) if address < gap}
     try:
         assert exports.high(0) == 107
         apart = abs(placed(instance, "high") - placed(instance, "low"))
@@ -151,4 +163,5 @@ def test_functions_that_lie_further_apart_than_calls_reach() -> None:
         with pytest.raises(wasmine.Trap, match="divide by zero"):
             exports.trap(9)
     finally:
+        code._free.update(nearer)
         code.release(gap, between)

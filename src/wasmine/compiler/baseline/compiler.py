@@ -415,7 +415,7 @@ def compile_function(
     """The code of function `index` (which the module defines), whose body is known to be valid.
 
     `bounds` is "guard", where 32-bit memories reserve all that an access can reach, or "checked".
-    UnsupportedFeature if it uses GC objects.
+    UnsupportedFeature if it uses GC objects. MemoryError if its code is larger than jumps reach (ARM64: 128 MiB).
     """
     # Without a lock: a finalizer that comes in between may call wasm code, which has to be compiled.
     compilers = _idle.setdefault(id(library), [])
@@ -433,6 +433,10 @@ def compile_function(
                     raise
                 caution += 1
             except TooFar:
+                if far:
+                    raise MemoryError(
+                        f"function {index} is too large: jumps in its machine code do not reach"
+                    ) from None
                 far = True
     finally:
         compilers.append(compiler)

@@ -80,6 +80,18 @@ def pack(code: bytes, symbols: Mapping[str, int], made_for: Architecture) -> byt
     return " ".join(f"{name}={offset}" for name, offset in pairs.items()).encode() + b"\n" + code
 
 
+def _unpack(stored: bytes, made_for: Architecture) -> tuple[bytes, dict[str, int]] | None:
+    """None if it was made from another source."""
+    head, _, code = stored.partition(b"\n")
+    symbols = {name: int(offset) for name, offset in (pair.split("=") for pair in head.decode().split())}
+    return (code, symbols) if symbols.pop(_SOURCE, None) == _number(made_for) else None
+
+
+def is_current(path: Path, made_for: Architecture) -> bool:
+    """Whether there is a blob at this path, made from today's source."""
+    return path.exists() and _unpack(path.read_bytes(), made_for) is not None
+
+
 def load() -> tuple[bytes, dict[str, int]]:
     """The code for this machine and the offsets of its symbols.
 
@@ -88,11 +100,10 @@ def load() -> tuple[bytes, dict[str, int]]:
     here = architecture.host()
     stored = pkgutil.get_data(__package__, _file(here))
     assert stored is not None
-    head, _, code = stored.partition(b"\n")
-    symbols = {name: int(offset) for name, offset in (pair.split("=") for pair in head.decode().split())}
-    if symbols.pop(_SOURCE, None) != _number(here):
+    found = _unpack(stored, here)
+    if found is None:
         raise FileNotFoundError(
             "the machine code in this installation of wasmine is older than its source: build it again with "
             "python -m wasmine.compiler.machine"
         )
-    return code, symbols
+    return found

@@ -1,10 +1,11 @@
-"""Assembles text. Build time only, with llvmlite.
+"""Assembles text. Build time only, with llvmlite, whose assembler knows the processor that it runs on and no other.
 
 The result depends on nothing but the text and LLVM's version: the same bytes come out on any host of this architecture.
 """
 
 from __future__ import annotations
 
+import platform
 import struct
 from typing import Final
 
@@ -14,7 +15,12 @@ _SYMBOL: Final = struct.Struct("<IBBHQQ")  # Elf64_Sym
 
 
 def assemble(text: str, wanted: tuple[str, ...]) -> tuple[bytes, dict[str, int]]:
-    """The code of assembly text and the offsets of its symbols. ValueError if it is not position-independent."""
+    """The code of assembly text and the offsets of its symbols. ValueError if it is not position-independent.
+
+    OSError where there is no assembler for it.
+    """
+    if (machine := platform.machine()).lower() not in ("x86_64", "amd64"):
+        raise OSError(f"llvmlite on {machine} cannot assemble code for x86-64")
     import llvmlite.binding as llvm
 
     llvm.initialize_all_targets()
