@@ -468,6 +468,7 @@ def test_a_host_function_leaks_nothing(compiled: Instantiate) -> None:
     assert abs(sys.getrefcount(None) - none) < 1_000
 
 
+@counting
 def test_an_object_that_cannot_be_found_leaves_nothing_behind(compiled: Instantiate, monkeypatch: Any) -> None:
     """An argument of a host function, and a result: objects that were made before it are given up."""
 
