@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 import ctypes
 import sys
@@ -108,6 +109,30 @@ def test_how_much_of_the_native_stack_a_trap_copies(exports: Any, depth: int, le
         exports.down(depth)
     assert caught.value.kind in (TrapKind.MEMORY_OUT_OF_BOUNDS, TrapKind.STACK_OVERFLOW)
     assert least <= copied(glue.load().threads.current()) <= most
+
+
+def test_a_call_of_python_needs_more_of_the_stack_than_the_function_that_makes_it() -> None:
+    skip_unless_available("compiler")
+    text = """(module (import "h" "f" (func $f))
+      (func $down (export "down") (param i32 i32)
+        (if (local.get 0)
+          (then (call $down (i32.sub (local.get 0) (i32.const 1)) (local.get 1)))
+          (else (if (local.get 1) (then (call $f)))))))"""
+    down = wasmine.Runtime("compiler").instantiate(text, {"h": {"f": lambda: None}}).exports.down
+
+    def fits(depth: int, asks: bool) -> bool:
+        try:
+            down(depth, asks)
+        except Trap as error:
+            if error.kind is not TrapKind.STACK_OVERFLOW:
+                raise
+            return False
+        return True
+
+    def deepest(asks: bool) -> int:
+        return bisect.bisect_left(range(1 << 24), True, key=lambda depth: not fits(depth, asks)) - 1
+
+    assert deepest(asks=True) < deepest(asks=False)
 
 
 def copied(block: Any) -> int:
