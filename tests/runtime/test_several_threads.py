@@ -280,3 +280,30 @@ def test_a_child_of_fork_may_use_an_instance_that_another_thread_was_in(engine: 
         timeout=60,
     )
     assert (done.stdout, done.stderr) == ("11\n", "")
+
+
+def test_a_child_of_fork_may_compile_what_another_thread_was_compiling() -> None:
+    script = """
+        import os, signal, threading, time, wasmine
+        from wasmine.interpreter.code import ModuleCode
+
+        compile, begun = ModuleCode._compile, threading.Event()
+        def slowly(self, index):
+            begun.set()
+            time.sleep(0.3)
+            return compile(self, index)
+        ModuleCode._compile = slowly
+        guest = wasmine.Runtime("interpreter").instantiate(
+            '(module (func (export "one") (result i32) (i32.const 1)) (func (export "two") (result i32) (i32.const 2)))')
+        threading.Thread(target=guest.exports.one, daemon=True).start()
+        begun.wait()
+        child = os.fork()
+        if not child:
+            signal.alarm(20)
+            os._exit(guest.exports.one() + guest.exports.two())
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    """
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", textwrap.dedent(script)], capture_output=True, text=True, timeout=60
+    )
+    assert (done.stdout, done.stderr) == ("3\n", "")

@@ -11,7 +11,7 @@ from bisect import bisect_right
 from ctypes import c_uint64
 from typing import TYPE_CHECKING, Final
 
-from wasmine.compiler.machine.lock import lock
+from wasmine.runtime.lock import lock
 
 if TYPE_CHECKING:
     import weakref

@@ -11,12 +11,12 @@ from wasmine.compiler.hosts import hosts
 from wasmine.compiler.machine import glue, layout
 from wasmine.compiler.machine.glue import NativeTrap
 from wasmine.compiler.machine.layout import Call, Data, Record
-from wasmine.compiler.machine.lock import lock
 from wasmine.compiler.machine.pytype import extend
 from wasmine.compiler.references import display_address, type_number
 from wasmine.errors import Trap, TrapKind
 from wasmine.runtime.deadline import calls_host
 from wasmine.runtime.function import Documentation, Function
+from wasmine.runtime.lock import lock
 
 if TYPE_CHECKING:
     from wasmine.compiler.engine import CompilerEngine

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from wasmine.compiler.machine import libc, python
 from wasmine.compiler.machine.layout import Record
-from wasmine.compiler.machine.lock import lock
 from wasmine.compiler.registry import Registry
+from wasmine.runtime.lock import lock
 
 if TYPE_CHECKING:
     from wasmine.compiler.function import NativeHostFunction

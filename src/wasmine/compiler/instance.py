@@ -12,10 +12,10 @@ from wasmine.compiler.contexts import contexts
 from wasmine.compiler.domain import Domain
 from wasmine.compiler.function import NativeFunction, compiled_function
 from wasmine.compiler.machine.layout import Context, Record
-from wasmine.compiler.machine.lock import lock
 from wasmine.compiler.references import display_address, type_number
 from wasmine.compiler.services import answering
 from wasmine.runtime.host import Caller
+from wasmine.runtime.lock import lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Final
 
 from wasmine.compiler.contexts import contexts
 from wasmine.compiler.machine import libc
-from wasmine.compiler.machine.lock import lock
 from wasmine.compiler.machine.mapping import Mapping
 from wasmine.format.types import I64
 from wasmine.runtime.atomics import Monitor
 from wasmine.runtime.gil import FREE_THREADED
+from wasmine.runtime.lock import lock
 from wasmine.runtime.memory import Memory
 
 if TYPE_CHECKING:

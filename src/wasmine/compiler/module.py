@@ -18,11 +18,11 @@ from wasmine.compiler.code import ALIGNMENT, RelocationKind
 from wasmine.compiler.context import ContextLayout
 from wasmine.compiler.machine import architecture, libc
 from wasmine.compiler.machine.layout import Context, Record
-from wasmine.compiler.machine.lock import lock
 from wasmine.compiler.references import display_address, type_number
 from wasmine.compiler.storage import packed, unpacked
 from wasmine.errors import Frame
 from wasmine.format.types import FuncType, is_function_type
+from wasmine.runtime.lock import lock
 from wasmine.validation.location import Located, locate
 
 if TYPE_CHECKING:

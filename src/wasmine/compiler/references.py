@@ -11,10 +11,10 @@ from wasmine.compiler.contexts import contexts
 from wasmine.compiler.domain import Domain
 from wasmine.compiler.hosts import hosts
 from wasmine.compiler.machine.layout import Record
-from wasmine.compiler.machine.lock import lock
 from wasmine.compiler.values import Convention, Slots
 from wasmine.format.types import FuncType, is_function_type
 from wasmine.runtime.function import Function
+from wasmine.runtime.lock import lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 from wasmine.compiler.contexts import contexts
 from wasmine.compiler.domain import Domain
 from wasmine.compiler.machine import libc
-from wasmine.compiler.machine.lock import lock
 from wasmine.compiler.machine.mapping import Mapping
 from wasmine.compiler.memory import publish
 from wasmine.errors import Trap, TrapKind
 from wasmine.format.types import is_function_type
+from wasmine.runtime.lock import lock
 from wasmine.runtime.table import Table
 
 if TYPE_CHECKING:

@@ -12,7 +12,6 @@ import linecache
 import marshal
 import re
 import sys
-import threading
 import weakref
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any, Final
@@ -31,6 +30,7 @@ from wasmine.record import record
 from wasmine.runtime.bits import f64_from_bits
 from wasmine.runtime.function import Function
 from wasmine.runtime.gil import FREE_THREADED
+from wasmine.runtime.lock import lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,7 +69,6 @@ class ModuleCode:
         self.metered = metered
         self.stored: Stored | None = None
         self._module = weakref.ref(module)
-        self._lock = threading.RLock()
         self._lowering = MeteredLowering(self.context) if metered else Lowering(self.context)
         self._compiled: dict[int, CompiledFunction] = {}
         self._indices: dict[str, int] = {}  # by file name
@@ -81,7 +80,7 @@ class ModuleCode:
         """The compiled function of this index."""
         found = self._compiled.get(index)
         if found is None:
-            with self._lock:
+            with lock:
                 found = self._compiled.get(index)
                 if found is None:
                     found = self._compiled[index] = self._compile(index)
@@ -112,7 +111,7 @@ class ModuleCode:
 
     def source(self, index: int) -> str:
         """The generated source, with offsets in comments."""
-        with self._lock:
+        with lock:
             return self._lowering.lower(index, annotated=True).source
 
     def function_name(self, index: int) -> str:
@@ -212,14 +211,12 @@ _Unlowered.__name__ = InterpreterFunction.__name__  # type: ignore[method-assign
 class InstanceCode:
     """The namespace of an instance and the functions in it.
 
-    `user` has the identifier of the thread that has entered it, and `entries` says how often: see `entry`. `lock` guards
-    what names are bound to.
+    `user` has the identifier of the thread that has entered it, and `entries` says how often: see `entry`.
     """
 
     def __init__(self, instance: Instance, module: ModuleCode) -> None:
         self.instance = instance
         self.module = module
-        self.lock = threading.RLock()
         self._entries: dict[int, _Entry] = {}
         self.user: dict[str, int] = {}
         self.entries = 0
@@ -291,7 +288,7 @@ class InstanceCode:
     def lowered(self, index: int) -> _Entry:
         """The entry of a function that is lowered now; every name that was bound to a stub is rebound."""
         compiled = self.module.compiled(index)
-        with self.lock:
+        with lock:
             entry = self._entry(index)
             if entry.lowered:
                 return entry
@@ -311,7 +308,7 @@ class InstanceCode:
 
     def bind(self, user: InstanceCode, name: str, index: int, tail: bool) -> None:
         """Bind a name in the namespace of `user` to a defined function of this instance; again when it is lowered."""
-        with self.lock:
+        with lock:
             entry = self._entry(index)
             user.namespace[name] = entry.tail if tail else entry.code
             if not entry.lowered:

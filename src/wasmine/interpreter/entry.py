@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from wasmine.errors import Trap, TrapKind
 from wasmine.runtime.gil import FREE_THREADED
+from wasmine.runtime.lock import lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -152,7 +153,7 @@ def held(instance: InstanceCode) -> Iterator[None]:
 def _wrest(instance: InstanceCode, user: int, thread: int) -> None:
     """Take an instance from a thread that is no more, as after a fork. WasmineError if there is such a thread."""
     if user not in sys._current_frames():
-        with instance.lock:
+        with lock:
             if instance.user.get("thread") == user:
                 instance.user["thread"] = thread
                 instance.entries = 0

@@ -12,7 +12,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from wasmine.compiler.machine import libc
-from wasmine.compiler.machine.lock import lock
+from wasmine.runtime.lock import lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,7 @@ import signal
 from typing import TYPE_CHECKING, Any, Final
 
 from wasmine.compiler.machine import libc, linux
-from wasmine.compiler.machine.lock import lock
+from wasmine.runtime.lock import lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable

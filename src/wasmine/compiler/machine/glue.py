@@ -11,8 +11,8 @@ from wasmine.compiler.machine import architecture, blob, faults, layout, libc, p
 from wasmine.compiler.machine.code import CodeMemory
 from wasmine.compiler.machine.interrupts import Interrupts
 from wasmine.compiler.machine.layout import Call, Data
-from wasmine.compiler.machine.lock import lock
 from wasmine.compiler.machine.threads import Threads
+from wasmine.runtime.lock import lock
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

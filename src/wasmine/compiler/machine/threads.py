@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 from wasmine.compiler.machine import libc, python
 from wasmine.compiler.machine.layout import START_TICKER, Context, Thread
-from wasmine.compiler.machine.lock import lock
 from wasmine.runtime import native_stack
 from wasmine.runtime.gil import FREE_THREADED
+from wasmine.runtime.lock import lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
