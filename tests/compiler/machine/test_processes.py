@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from tests.compiler.machine.conftest import Run, expect
+from tests.objects import COUNTED
 
 COUNTER = """
 COUNTER = '''(module (memory 1)
@@ -281,5 +282,6 @@ print(trapped(here, -1))
 REFUSED = "the compiler serves the main interpreter of a process only 0\nNone\nTrapKind.MEMORY_OUT_OF_BOUNDS"
 
 
+@pytest.mark.skipif(not COUNTED, reason="PyPy has no subinterpreters")
 def test_sub_interpreters_have_the_interpreter(run: Run) -> None:
     expect(run(SUB), REFUSED)
