@@ -75,9 +75,9 @@ class CompilerEngine(Engine):
             raise UnsupportedFeature("compiler", problem)
         self.bounds = ("checked" if guard_pages() else "guard") if bounds == "auto" else bounds
         self._keys = (f"compiler {self.bounds}", f"compiler {self.bounds}, metered")  # not metered, metered
-        self.release = release or not python.host().keeps_lock
-        self.glue: Glue = glue.load()
         here = python.host()
+        self.release = release or not here.keeps_lock
+        self.glue: Glue = glue.load()
         self.calls_natively = self.native_calls and here.native and "call" in self.glue.symbols
         self.references = References(self)
         self.instances: Contexts = contexts

@@ -56,7 +56,7 @@ class _RecursionLimit:
     def acquire(self) -> None:
         with self._lock:
             if not self._users:
-                self._usual = self._raised = sys.getrecursionlimit()
+                self._usual = sys.getrecursionlimit()
                 self._set(_highest(self._usual))
             elif _PYPY and (highest := _highest(self._usual)) < self._raised == sys.getrecursionlimit():
                 self._set(highest)  # this thread has less room than those that run already
