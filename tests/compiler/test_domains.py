@@ -15,6 +15,7 @@ import wasmine
 from wasmine import Runtime
 from wasmine.compiler.contexts import contexts
 from wasmine.compiler.hosts import hosts
+from wasmine.format.types import FUNCREF
 
 pytestmark = pytest.mark.usefixtures("compiler")
 
@@ -181,6 +182,83 @@ def test_the_host_function_that_a_closed_instance_put_into_a_table_stays(runtime
     gc.collect()
     assert owner.exports.call() == 42
     assert owner.exports.t[1]() == 99
+
+
+USER = """(module (import "o" "t" (table 2 funcref))
+  (func (export "call") (param i32) (result i32) (call_indirect (result i32) (local.get 0))))"""
+
+
+def test_what_a_closed_instance_put_into_a_table_of_the_host_stays(runtime: Runtime) -> None:
+    table = runtime.table(2)
+    runtime.instantiate(FILLER, {"o": {"t": table}}).close()
+    gc.collect()
+    users = [runtime.instantiate(text, {"o": {"t": table}}) for text in (USER, USER)]
+    assert [user.exports.call(0) for user in users] == [1, 2]
+
+
+@pytest.mark.parametrize("holder", ["table", "global"])
+def test_a_function_may_be_stored_after_its_instance_was_closed(runtime: Runtime, holder: str) -> None:
+    table = runtime.table(2)
+    variable = runtime.global_(FUNCREF, None, mutable=True)
+    instance = runtime.instantiate(FILLER.replace("(func $f", '(func $f (export "f")'), {"o": {"t": table}})
+    context, function = instance.code.address, instance.exports.f
+    table[0] = None
+    instance.close()
+    if holder == "table":
+        table[0] = function
+    else:
+        variable.value = function
+    del function, instance
+    gc.collect()
+    others = [runtime.instantiate(FILLER, {"o": {"t": runtime.table(2)}}) for _ in range(3)]
+    assert context not in [other.code.address for other in others]
+    with pytest.raises(wasmine.WasmineError, match="is closed"):
+        (table[0] if holder == "table" else variable.value)()
+
+
+def test_a_function_is_copied_from_the_table_of_a_closed_instance(runtime: Runtime) -> None:
+    owner = runtime.instantiate(PLAIN)
+    context, tables = owner.code.address, {"from": owner.exports.t, "to": runtime.table(1)}
+    owner.close()
+    del owner
+    copier = """(module (import "t" "to" (table $to 1 funcref)) (import "t" "from" (table $from 2 funcref))
+      (func (export "copy") (table.copy $to $from (i32.const 0) (i32.const 0) (i32.const 1))))"""
+    instance = runtime.instantiate(copier, {"t": tables})
+    instance.exports.copy()
+    instance.close()
+    del tables["from"], instance
+    gc.collect()
+    others = [runtime.instantiate(PLAIN) for _ in range(3)]
+    assert context not in [other.code.address for other in others]
+    with pytest.raises(wasmine.WasmineError, match="is closed"):
+        tables["to"][0]()
+
+
+def test_a_context_is_not_given_to_another_instance_while_somebody_writes_to_it(runtime: Runtime) -> None:
+    memory = runtime.memory(1, 4)
+    text = '(module (import "o" "m" (memory 1)))'
+    instances = [runtime.instantiate(text, {"o": {"m": memory}})]
+    context = instances[0].code.address
+    taken: list[int] = []
+
+    class Fields(dict[int, None]):
+        def __contains__(self, field: object) -> bool:  # asked just before it is written there
+            found = super().__contains__(field)
+            thread = threading.Thread(target=drop)
+            thread.start()
+            thread.join()
+            return found
+
+    def drop() -> None:
+        instances.clear()
+        gc.collect()
+        taken.extend(address for addresses in contexts._free.values() for address in addresses)
+
+    memory.fields = Fields(memory.fields)  # type: ignore[attr-defined]
+    memory.grow(1)
+    assert taken
+    assert context not in taken
+    assert runtime.instantiate(text, {"o": {"m": runtime.memory(1)}}).code.address == context
 
 
 def test_an_instance_that_imports_keeps_what_it_imports(runtime: Runtime) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 import wasmine
 from wasmine import Limits, Module, Runtime, Timeout, WasmineError
+from wasmine.format.types import I32
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -185,6 +186,107 @@ def test_a_call_with_short_host_functions_lets_others_run_too(compiler: str) -> 
 def test_unknown_ways_to_treat_the_gil_are_refused() -> None:
     with pytest.raises(ValueError, match="unknown gil 'never': expected one of auto, lazy, release"):
         Runtime(gil="never")  # type: ignore[arg-type]
+
+
+# -------------------------------------------------------------------------------------------- what threads share
+
+
+def test_a_global_that_threads_import_at_once_is_one(engine: str) -> None:
+    module = Module("""(module (import "host" "g" (global $g (mut i32)))
+      (func (export "set") (param i32) (global.set $g (local.get 0)))
+      (func (export "now") (result i32) (global.get $g)))""")
+    runtime = Runtime(engine)
+    for _ in range(100):
+        shared = runtime.global_(I32, 5, mutable=True)
+        instances: list[Any] = []
+
+        def make(_: int, shared: Any = shared, instances: list[Any] = instances) -> None:
+            instances.append(runtime.instantiate(module, {"host": {"g": shared}}))
+
+        together(4, make)
+        assert [instance.exports.now() for instance in instances] == [5] * 4
+        instances[0].exports.set(6)
+        assert [instance.exports.now() for instance in instances] == [6] * 4
+        assert shared.value == 6
+
+
+@pytest.mark.parametrize("shared", ["", "shared"])
+def test_who_imports_a_memory_while_it_grows_sees_all_of_it(engine: str, shared: str) -> None:
+    module = Module(f"""(module (import "host" "m" (memory 1 99 {shared}))
+      (func (export "size") (result i32) (memory.size)))""")
+    runtime = Runtime(engine)
+    for _ in range(30):
+        memory = runtime.memory(1, 99, shared=bool(shared))
+        instances: list[Any] = []
+
+        def work(number: int, memory: Any = memory, instances: list[Any] = instances) -> None:
+            for _ in range(5):
+                if number % 2:
+                    memory.grow(1)
+                else:
+                    instances.append(runtime.instantiate(module, {"host": {"m": memory}}))
+
+        together(4, work)
+        assert memory.size == 11
+        assert [instance.exports.size() for instance in instances] == [11] * 10
+
+
+def test_a_table_that_threads_make_grow_loses_nothing(engine: str) -> None:
+    table = Runtime(engine).table(0, 5000)
+    before: list[int] = []
+    together(4, lambda _: before.extend([table.grow(1) for _ in range(1250)]))
+    assert sorted(before) == list(range(5000))
+    with pytest.raises(MemoryError):
+        table.grow(1)
+
+
+def test_no_more_instances_are_made_at_once_than_there_may_be(engine: str) -> None:
+    """One that is being made counts, and no longer if nothing came of it."""
+    text = '(module (import "host" "start" (func $start)) (start $start))'
+    runtime = Runtime(engine, limits=Limits(instances=2))
+    first = runtime.instantiate("(module)")
+    inside, go = threading.Event(), threading.Event()
+
+    def start() -> None:
+        inside.set()
+        assert go.wait(60)
+        raise KeyError
+
+    def make() -> None:
+        with pytest.raises(KeyError):
+            runtime.instantiate(text, {"host": {"start": start}})
+
+    thread = threading.Thread(target=make)
+    thread.start()
+    assert inside.wait(60)
+    try:
+        with pytest.raises(wasmine.LinkError, match="as many as its limits allow"):
+            runtime.instantiate("(module)")
+    finally:
+        go.set()
+        thread.join()
+    second = runtime.instantiate("(module)")
+    with pytest.raises(wasmine.LinkError, match="the runtime has 2 instances"):
+        runtime.instantiate("(module)")
+    first.close()
+    second.close()
+
+
+def test_threads_get_as_many_instances_as_there_may_be(engine: str) -> None:
+    runtime = Runtime(engine, limits=Limits(instances=5))
+    module = Module("(module)")
+    for _ in range(10):
+        made: list[Any] = []
+
+        def make(_: int, made: list[Any] = made) -> None:
+            for _ in range(2):
+                with contextlib.suppress(wasmine.LinkError):
+                    made.append(runtime.instantiate(module))
+
+        together(4, make)
+        assert len(made) == 5
+        for instance in made:
+            instance.close()
 
 
 # -------------------------------------------------------------------------------------------- ends of things

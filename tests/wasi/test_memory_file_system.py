@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
+import warnings
 from typing import Any
 
 import pytest
@@ -10,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wasmine.wasi import Errno, MemoryFileSystem, Symlink, WasiError
+from wasmine.wasi.layout import FdFlags
 
 
 def test_a_dict_becomes_files_and_files_a_dict() -> None:
@@ -146,3 +151,68 @@ def test_capacity_is_given_back_whatever_is_done(steps: list[tuple[str, str, str
     clear("", files.to_dict())
     guest.wasi.close()
     assert files.used == 0
+
+
+def test_guests_in_several_threads_may_share_files() -> None:
+    """What each of them writes is there, once, and the capacity is given back."""
+    files = MemoryFileSystem({"log": b"", "tree": {}})
+    errors: list[BaseException] = []
+
+    def work(number: int) -> None:
+        try:
+            guest = Guest(mounts={"/": files})
+            log = guest.open("log", fdflags=FdFlags.APPEND)
+            for i in range(300):
+                guest.write(log, bytes([number]) * 10)
+                guest.file(f"tree/{number}-{i % 7}", bytes(i))
+                guest.file("tree/common", bytes(1000 - i))
+                if i % 3:
+                    guest.unlink(f"tree/{number}-{i % 7}")
+                len(files.to_dict())
+            guest.wasi.close()
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    content = files.to_dict()
+    log, tree = content["log"], content["tree"]
+    assert isinstance(log, bytes)
+    assert isinstance(tree, dict)
+    assert sorted(log[i : i + 10] for i in range(0, len(log), 10)) == sorted(
+        bytes([n]) * 10 for n in range(4) for _ in range(300)
+    )
+    guest = Guest(mounts={"/": files})
+    for name in tree:
+        guest.unlink(f"tree/{name}")
+    guest.unlink("log")
+    guest.rmdir("tree")
+    guest.wasi.close()
+    assert files.used == 0
+
+
+def test_a_child_of_fork_may_use_files_that_another_thread_was_using() -> None:
+    files = MemoryFileSystem({"a": b"b"})
+    inside, go = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with files.lock:
+            inside.set()
+            go.wait(60)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    inside.wait(60)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        child = os.fork()
+    if not child:
+        signal.alarm(20)
+        os._exit(len(files.to_dict()) + 10)
+    go.set()
+    thread.join()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 11

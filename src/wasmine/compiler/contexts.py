@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, Final
 
 from wasmine.compiler.machine import libc, python
 from wasmine.compiler.registry import Registry
+from wasmine.runtime.lock import lock
 
 ALIGNMENT: Final = 64
 """What the address of a VM context is a multiple of."""
@@ -25,10 +27,14 @@ class Contexts(Registry[Any]):
         self._sizes: dict[int, int] = {}
         self._free: dict[int, list[int]] = {}
         self._fields: dict[int, list[tuple[dict[int, None], int]]] = {}
+        self._gone: list[int] = []  # nobody's any more, and for nobody yet
 
     def take(self, size: int) -> tuple[int, object]:
         """The address of a context, and what holds it until it is deallocated. MemoryError."""
         size = libc.round_up(size, ALIGNMENT if size <= libc.PAGE else libc.PAGE)
+        if self._gone:
+            with lock:
+                self._settle()
         try:
             address = self._free[size].pop()
         except (KeyError, IndexError):
@@ -52,16 +58,32 @@ class Contexts(Registry[Any]):
         self._fields.setdefault(context, []).append((fields, field))
 
     def release(self, address: int) -> None:
-        """Nobody can reach a context any more."""
+        """Nobody can reach a context any more.
+
+        Any thread may come here, in the middle of anything, so it does not wait for `lock`. But who has that may be
+        writing to the context: then the next one to take a context gives this one to others.
+        """
         self.discard(address)
-        for fields, field in self._fields.pop(address, ()):
-            fields.pop(field, None)
-        size = self._sizes.pop(address)
-        free = self._free.setdefault(size, [])
-        if size > _CHUNK and len(free) >= _LARGE:
-            libc.unmap(address, size)
-        else:
-            free.append(address)
+        self._gone.append(address)
+        if lock.acquire(blocking=False):
+            try:
+                self._settle()
+            finally:
+                lock.release()
+
+    def _settle(self) -> None:
+        """Make room for others of the contexts that are gone. The caller holds `lock`."""
+        with suppress(IndexError):
+            while True:
+                address = self._gone.pop()
+                for fields, field in self._fields.pop(address, ()):
+                    fields.pop(field, None)
+                size = self._sizes.pop(address)
+                free = self._free.setdefault(size, [])
+                if size > _CHUNK and len(free) >= _LARGE:
+                    libc.unmap(address, size)
+                else:
+                    free.append(address)
 
 
 contexts: Final = Contexts()

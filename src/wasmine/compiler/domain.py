@@ -70,7 +70,10 @@ class Domain:
             return into
 
     def hold(self, function: Function | None) -> None:
-        """A function comes in from Python."""
+        """A function comes in from Python.
+
+        Until it is where `sweep` finds it, the caller holds `lock` or is in a call of wasm code.
+        """
         if function is None:
             return
         if function.instance is None:
@@ -80,7 +83,14 @@ class Domain:
             return
         code: NativeCode = function.instance.code  # type: ignore[assignment]
         if code not in self.current().members:
-            self.absorb(code.own_domain())
+            code.join(self)
+
+    def is_of(self, code: NativeCode) -> bool:
+        """Whether an instance shares nothing: it is the only member, and every table and global is its own."""
+        return not self.members - {code} and all(
+            shared is None or shared.home is code
+            for shared in (reference() for references in (self.tables, self.globals) for reference in references)
+        )
 
     def sweep(self) -> None:
         """Let closed members go to whose functions nobody else holds a reference.
@@ -105,9 +115,7 @@ class Domain:
                 for function in code.imported_functions():
                     if function.record in held:
                         self.hold(function)
-                self.members.discard(code)
-                self.closed.discard(code)
-                code.let_go()
+                code.leave(self)
         self._sweep_at = max(_PATIENCE, 2 * len(self.closed))
 
     def _is_quick(self) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from wasmine.compiler.domain import Domain
 from wasmine.format.types import is_function_type
 from wasmine.runtime.globals import Global
+from wasmine.runtime.lock import lock
 
 if TYPE_CHECKING:
     from wasmine.compiler.instance import NativeCode
@@ -44,38 +45,49 @@ class NativeGlobal(Global):
 
     def place(self, offset: int, code: NativeCode) -> None:
         """Live at an offset in the VM context of an instance."""
-        self._address = code.address + offset
-        self._keep = code.lease
-        self._write(self._cell, self._initial)
-        self._initial = None
+        self._live(code.address + offset, code.lease)
 
     @property
     def address(self) -> int:
         """The address of its cell."""
         if not self._address:
-            cell = _Cell()
-            self._write(memoryview(cell).cast("B"), self._initial)
-            self._initial = None
-            self._address, self._keep = ctypes.addressof(cell), cell
+            with lock:  # two threads may come here, there is one cell
+                if not self._address:
+                    cell = _Cell()
+                    self._live(ctypes.addressof(cell), cell)
         return self._address
+
+    def _live(self, address: int, keep: object) -> None:
+        """Have its value at an address from now on, which is there as long as `keep` is."""
+        self._keep = keep
+        self._view = memoryview(_Cell.from_address(address)).cast("B")
+        self._write(self._view, self._initial)
+        self._address = address  # who sees it finds the value there
+        self._initial = None
 
     @property
     def _cell(self) -> memoryview:
-        if self._view is None:
-            self._view = memoryview(_Cell.from_address(self.address)).cast("B")
+        assert self.address
+        assert self._view is not None
         return self._view
 
     def _write(self, view: memoryview, value: Any) -> None:
-        if self.domain is not None:
-            view[:8] = self._references.address(value).to_bytes(8, "little")
-            self.domain.hold(value)
-        else:
+        if self.domain is None:
             self._slots.write(view, 0, (value,))
+            return
+        word = self._references.address(value).to_bytes(8, "little")
+        with lock:  # as in a table
+            view[:8] = word
+            self.domain.hold(value)
 
     def get(self) -> Any:
+        initial = self._initial
         if not self._address:
-            return self._initial
-        return self._slots.read(self._cell, 0)[0]
+            return initial
+        if self.domain is None:
+            return self._slots.read(self._cell, 0)[0]
+        with lock:
+            return self._slots.read(self._cell, 0)[0]
 
     def set(self, value: Any) -> None:
         self._write(self._cell, value)

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from wasmine.compiler.contexts import contexts
-from wasmine.compiler.domain import Domain
 from wasmine.compiler.function import NativeFunction, compiled_function
 from wasmine.compiler.machine.layout import Context, Record
 from wasmine.compiler.references import display_address, type_number
@@ -20,6 +19,7 @@ from wasmine.runtime.lock import lock
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from wasmine.compiler.domain import Domain
     from wasmine.compiler.engine import CompilerEngine
     from wasmine.compiler.memory import NativeMemory
     from wasmine.compiler.module import ModuleCode, Plan
@@ -134,6 +134,8 @@ class NativeCode:
         for member in shared:
             if member.domain is not None:
                 self.join(member.domain)
+                if member.home is not None:
+                    member.home.join(member.domain)  # it may have been closed, and may have left
                 self._note_importer(member.home)
 
     def refresh(self) -> None:
@@ -143,23 +145,23 @@ class NativeCode:
 
     # -------------------------------------------------------------------------------------------- lifetime
 
-    def own_domain(self) -> Domain:
-        """The domain of the instance, made on the first call."""
-        with lock:
-            if self.domain is None:
-                self.domain = Domain()
-                self.domain.members.add(self)
-            self.domain = self.domain.current()
-            return self.domain
-
     def join(self, domain: Domain) -> None:
         """Live as long as everything in a domain does, and keep it alive."""
         with lock:
-            if self.domain is None:
-                self.domain = domain.current()
-                self.domain.members.add(self)
-            else:
+            if self.domain is not None:
                 self.domain = domain.absorb(self.domain)
+                return
+            self.domain = domain.current()
+            self.domain.members.add(self)
+            if self.instance.closed:  # it left its domain then, but somebody held a function or a table
+                self.domain.closed.add(self)
+
+    def leave(self, domain: Domain) -> None:
+        """The closed instance is no member any more: no table or global of others has its functions."""
+        domain.members.discard(self)
+        domain.closed.discard(self)
+        self.domain = None
+        self.let_go()
 
     def _note_importer(self, provider: Any) -> None:
         if provider is None or provider is self:
@@ -184,14 +186,15 @@ class NativeCode:
         self.refresh()
         with lock:
             domain = self.domain.current() if self.domain is not None else None
-            if domain is not None and domain.members - {self}:
+            if domain is not None and not domain.is_of(self):
                 domain.closed.add(self)
                 if self.engine.is_idle():
                     domain.sweep()
             elif not self.is_imported():
                 if domain is not None:
-                    domain.members.discard(self)
-                self.let_go()
+                    self.leave(domain)
+                else:
+                    self.let_go()
 
     def let_go(self) -> None:
         """Give back what a closed instance has that nobody else can reach. If it runs, that comes when it is collected."""
@@ -254,10 +257,13 @@ class NativeCode:
             plan = functions.plan = self.module.plan(functions.items)
         # All additions at once, as one of long integers: there may be 100,000 functions.
         words = bytearray((plan.offsets + self.address * plan.ones).to_bytes(8 * plan.length, "little"))
-        for position, item in plan.others:
-            address = native.hold(self.instance.function(item) if isinstance(item, int) else item)
+        others = [self.instance.function(item) if isinstance(item, int) else item for _, item in plan.others]
+        for (position, _), function in zip(plan.others, others, strict=True):
+            address = self.engine.references.address(function)
             words[8 * position : 8 * position + 8] = address.to_bytes(8, "little")
-        native.write_native(at, words)
+        with lock:
+            native.write_native(at, words)
+            native.hold(others)
 
     def placed(self, table: Table) -> list[int | Function | None]:
         """The elements of a table of functions."""

@@ -18,7 +18,7 @@ from wasmine.runtime.lock import lock
 from wasmine.runtime.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from wasmine.compiler.instance import NativeCode
     from wasmine.compiler.references import References
@@ -50,7 +50,7 @@ class NativeTable(Table):
         self.home: NativeCode | None = None
         self.domain: Domain | None = None
         if is_function_type(type.element):
-            self._encode = self.hold
+            self._encode = references.address
             self.domain = Domain()
             self.domain.tables.append(weakref.ref(self))
         self.length = 0
@@ -63,13 +63,17 @@ class NativeTable(Table):
         self.base = self._mapping.base
         self._fill(0, size, self._encode(init))
         self.length = size
+        self.hold((init,))
 
-    def hold(self, function: Any) -> int:
-        """The native form of a function, which lives as long as the table may hold it."""
-        address = self._references.address(function)
-        assert self.domain is not None
-        self.domain.hold(function)
-        return address
+    def hold(self, values: Iterable[Any]) -> None:
+        """Functions live as long as the table may have them.
+
+        That they are in it was written before, and `lock` is held from then on: so whoever looks which closed instances
+        can go finds them in the table, or finds that they have come in.
+        """
+        if self.domain is not None:
+            for function in values:
+                self.domain.hold(function)
 
     def _fill(self, start: int, count: int, native: int) -> None:
         if native and count:  # fresh pages are null already
@@ -77,19 +81,23 @@ class NativeTable(Table):
 
     def attach(self, context: int, field: int) -> None:
         """Keep a pair in a VM context up to date from now on."""
-        contexts.note(context, self.fields, field)
-        publish(self)
+        with lock:
+            contexts.note(context, self.fields, field)
+            publish(self)
 
     def __len__(self) -> int:
         return self.length
 
     def get(self, index: int) -> Any:
-        native = ctypes.c_uint64.from_address(self.base + 8 * index).value
-        return self._decode(native)
+        with lock:  # until it is known whose it is, it is in the table, which keeps it
+            native = ctypes.c_uint64.from_address(self.base + 8 * index).value
+            return self._decode(native)
 
     def put(self, index: int, values: Sequence[Any]) -> None:
         words = [self._encode(value) for value in values]
-        ctypes.memmove(self.base + 8 * index, pack(f"<{len(words)}Q", *words), 8 * len(words))
+        with lock:
+            ctypes.memmove(self.base + 8 * index, pack(f"<{len(words)}Q", *words), 8 * len(words))
+            self.hold(values)
 
     def words(self) -> list[int]:
         """All elements in native form."""
@@ -103,7 +111,10 @@ class NativeTable(Table):
         ctypes.memmove(self.base + 8 * index, bytes(words), len(words))
 
     def extend(self, delta: int, init: Any) -> int:
-        return self.extend_native(delta, self._encode(init))
+        with lock:
+            old = self.extend_native(delta, self._encode(init))
+            self.hold((init,))
+            return old
 
     def fill_native(self, start: int, count: int, native: int) -> None:
         """Store an element in native form in a range that is in bounds."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from wasmine.runtime.atomics import Monitor
 from wasmine.runtime.gil import FREE_THREADED
 from wasmine.runtime.globals import Global
+from wasmine.runtime.lock import lock
 from wasmine.runtime.memory import Memory
 from wasmine.runtime.table import MAXIMUM_ELEMENTS, Table
 
@@ -90,9 +91,10 @@ class InterpreterMemory(Memory):
 
     def attach(self, code: InstanceCode, name: str) -> None:
         """Bind the views in the namespace of an instance, now and whenever the memory grows."""
-        self._attached = [entry for entry in self._attached if entry[0]() is not None]
-        self._attached.append((weakref.ref(code), name))
-        self._bind(code, name)
+        with self.monitor.lock:
+            self._attached = [entry for entry in self._attached if entry[0]() is not None]
+            self._attached.append((weakref.ref(code), name))
+            self._bind(code, name)
 
     def _bind(self, code: InstanceCode, name: str) -> None:
         views = self._new_views() if FREE_THREADED else self.views
@@ -184,11 +186,12 @@ class InterpreterTable(Table):
 
     def extend(self, delta: int, init: Any) -> int:
         """Add elements; the old size, or -1 if that is too many."""
-        old = len(self.elements)
-        if old + delta > self.maximum:
-            return -1
-        self.elements.extend([init] * delta)
-        return old
+        with lock:
+            old = len(self.elements)
+            if old + delta > self.maximum:
+                return -1
+            self.elements.extend([init] * delta)
+            return old
 
 
 class InterpreterGlobal(Global):

@@ -89,6 +89,8 @@ class Runtime:
         self._open: dict[ref[Instance], None] = {}  # in order; some may be gone
         self._many = _MANY
         self._lock = threading.Lock()
+        self._counting = threading.RLock()
+        self._coming = 0  # how many instances are being made, if they are counted
         self._engine_name = engine
         self._engine: Engine | None = None
 
@@ -176,13 +178,17 @@ class Runtime:
         if name is not None and name in self.instances:
             raise _taken(name)
         if self.limits.instances is not None:
-            self._check_count(self.limits.instances)
-        if not isinstance(imports, Imported):
-            imports = linking.resolve(self, module, imports or {})
-        instance = Instance(self, module, name or "", imports, limits, snapshot)
-        if snapshot is None:
-            instance.initialize()
-        self._open[ref(instance)] = None
+            self._take_place(self.limits.instances)
+        try:
+            if not isinstance(imports, Imported):
+                imports = linking.resolve(self, module, imports or {})
+            instance = Instance(self, module, name or "", imports, limits, snapshot)
+            if snapshot is None:
+                instance.initialize()
+            self._open[ref(instance)] = None
+        finally:
+            if self.limits.instances is not None:
+                self._give_place()
         if len(self._open) > self._many:
             self._forget_dropped()
         if name is not None and self.instances.setdefault(name, instance) is not instance:  # another thread was faster
@@ -190,17 +196,34 @@ class Runtime:
             raise _taken(name)
         return instance
 
-    def _check_count(self, most: int) -> None:
-        """LinkError if there are so many instances. Those that nobody holds any more do not count."""
-        if len(self._open) >= most:
-            self._forget_dropped()
-        if len(self._open) >= most:
-            gc.collect()
-            self._forget_dropped()
-        if len(self._open) >= most:
+    def _take_place(self, most: int) -> None:
+        """Have room for one more instance. LinkError if there are so many; those that nobody holds do not count."""
+        if self._is_room(most):
+            return
+        self._forget_dropped()
+        if self._is_room(most):
+            return
+        gc.collect()
+        self._forget_dropped()
+        if not self._is_room(most):
             raise LinkError(
                 f"the runtime has {len(self._open)} instances, as many as its limits allow: close one first"
             )
+
+    def _is_room(self, most: int) -> bool:
+        """Whether one more may be made: then it counts already."""
+        with self._counting:
+            # First it counts, then it is looked: a finalizer that runs here may make another one.
+            self._coming += 1
+            if len(self._open) + self._coming <= most:
+                return True
+            self._coming -= 1
+            return False
+
+    def _give_place(self) -> None:
+        """What was to be made is among the others, or will never be."""
+        with self._counting:
+            self._coming -= 1
 
     def _forget_dropped(self) -> None:
         for reference in list(self._open):

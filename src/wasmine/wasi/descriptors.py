@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import threading
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
@@ -315,15 +316,19 @@ class OpenDirectory(Descriptor):
 
 
 class DescriptorTable:
-    """Descriptors by number. A new one gets the lowest free number; more than `limit` at once are MFILE."""
+    """Descriptors by number. A new one gets the lowest free number; more than `limit` at once are MFILE.
+
+    It stays whole if two threads use it, though the guest's files are for one at a time.
+    """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._open: dict[int, Descriptor] = {}
         self._free: list[int] = []  # a heap of numbers below the highest that was given out
+        self._lock = threading.Lock()
 
     def __iter__(self) -> Iterator[int]:
-        return iter(self._open)
+        return iter(list(self._open))
 
     def check_room(self) -> None:
         """MFILE if no further descriptor may be opened."""
@@ -332,10 +337,11 @@ class DescriptorTable:
 
     def add(self, descriptor: Descriptor) -> int:
         """The number of a new descriptor."""
-        self.check_room()
-        fd = heapq.heappop(self._free) if self._free else len(self._open)
-        self._open[fd] = descriptor
-        return fd
+        with self._lock:
+            self.check_room()
+            fd = heapq.heappop(self._free) if self._free else len(self._open)
+            self._open[fd] = descriptor
+            return fd
 
     def get(self, fd: int) -> Descriptor:
         """The descriptor; BADF if there is none."""
@@ -354,24 +360,27 @@ class DescriptorTable:
 
     def close(self, fd: int) -> None:
         """Close one."""
-        descriptor = self.get(fd)
-        del self._open[fd]
-        heapq.heappush(self._free, fd)
+        with self._lock:
+            descriptor = self.get(fd)
+            del self._open[fd]
+            heapq.heappush(self._free, fd)
         descriptor.close()
 
     def renumber(self, fd: int, to: int) -> None:
         """Give an open descriptor the number of another one, which is closed."""
-        descriptor, replaced = self.get(fd), self.get(to)
-        if fd == to:
-            return
-        del self._open[fd]
-        heapq.heappush(self._free, fd)
-        self._open[to] = descriptor
+        with self._lock:
+            descriptor, replaced = self.get(fd), self.get(to)
+            if fd == to:
+                return
+            del self._open[fd]
+            heapq.heappush(self._free, fd)
+            self._open[to] = descriptor
         replaced.close()
 
     def close_all(self) -> None:
         """Close everything; what goes wrong in one does not spare the others."""
-        opened, self._open, self._free = list(self._open.values()), {}, []
+        with self._lock:
+            opened, self._open, self._free = list(self._open.values()), {}, []
         for descriptor in opened:
             try:
                 descriptor.close()

@@ -8,13 +8,15 @@ descriptor of the host, or a function that gets each piece.
 from __future__ import annotations
 
 import codecs
+import functools
 import io
 import os
 import select
 import stat as modes
 import sys
+import threading
 from collections.abc import Callable
-from typing import IO, TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import IO, TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from wasmine.wasi import rights
 from wasmine.wasi.descriptors import Descriptor
@@ -319,7 +321,7 @@ def sink(output: Output) -> Sink:
     if output is None:
         return _Nothing()
     if isinstance(output, bytearray):
-        return _FunctionSink(output.extend)
+        return _FunctionSink(functools.partial(_extend, output))
     if isinstance(output, int):
         return _Descriptor(output)
     fd = _fileno(output)
@@ -338,6 +340,15 @@ def sink(output: Output) -> Sink:
     raise TypeError(
         f"standard output: expected a file object, a bytearray, a descriptor or a function, found {output!r}"
     )
+
+
+_appending: Final = threading.Lock()
+
+
+def _extend(output: bytearray, data: bytes) -> None:
+    # Several guests may write to one, each in a thread. Without a GIL, CPython 3.13 crashes when two do at once.
+    with _appending:
+        output.extend(data)
 
 
 def _fileno(file: object) -> int | None:

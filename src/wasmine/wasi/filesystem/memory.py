@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import errno
+import functools
 import itertools
+import os
+import threading
 import time
-from typing import TYPE_CHECKING, TypeAlias
+import weakref
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, cast
 
 from wasmine.record import record
 from wasmine.wasi.filesystem.interface import Directory, Entry, File, FileSystem, Open, Stat, fail
@@ -116,8 +120,24 @@ class DirectoryNode(Node):
         del self.children[name]
 
 
+Operation = TypeVar("Operation", bound="Callable[..., Any]")
+
+
+def whole(operation: Operation) -> Operation:
+    """A method of what is open in a file system, as one step for other threads: guests may share the file system."""
+
+    @functools.wraps(operation)
+    def one_at_a_time(self: MemoryFile | MemoryDirectory, *arguments: Any) -> Any:
+        with self._system.lock:
+            return operation(self, *arguments)
+
+    return cast("Operation", one_at_a_time)
+
+
 # Programs take two files of one device and one inode for the same file.
 _DEVICES = itertools.count(1)
+
+_systems: Final[weakref.WeakSet[MemoryFileSystem]] = weakref.WeakSet()
 
 
 class MemoryFileSystem(FileSystem):
@@ -136,6 +156,8 @@ class MemoryFileSystem(FileSystem):
         self.device = next(_DEVICES)
         self.now = now
         self._inodes = 0
+        self.lock = threading.RLock()  # a signal handler or a finalizer that runs while it is held may use it too
+        _systems.add(self)
         self._root = self.new_root()
         if tree is not None:
             self._fill(self._root, tree)
@@ -241,7 +263,18 @@ class MemoryFileSystem(FileSystem):
 
     def to_dict(self) -> TreeDict:
         """Everything in it: bytes for a file, a `Symlink`, a dict for a directory. Hard links show as separate files."""
-        return to_dict(self._root)
+        with self.lock:
+            return to_dict(self._root)
+
+
+def _renew_locks() -> None:
+    """After a fork nobody holds a lock: who did is another process's thread."""
+    for system in list(_systems):
+        system.lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_locks)
 
 
 def content_of(node: Node) -> bytes | Symlink | TreeDict:
@@ -280,15 +313,19 @@ class MemoryFile(File):
         self._system = system
         self._node = node
         self._open = True
-        node.opened()
-        node.opens += 1
+        with system.lock:
+            node.opened()
+            node.opens += 1
 
+    @whole
     def stat(self) -> Stat:
         return self._system.describe(self._node)
 
+    @whole
     def read(self, buffer: memoryview, offset: int) -> int:
         return self._node.read(buffer, offset)
 
+    @whole
     def write(self, data: memoryview, offset: int) -> int:
         if not len(data):
             return 0
@@ -301,10 +338,14 @@ class MemoryFile(File):
         self._touch()
         return len(data)
 
+    @whole
     def truncate(self, size: int) -> None:
         self._node.own(keep=size > 0)
         self._resize(size)
         self._touch()
+
+    append = whole(File.append)
+    allocate = whole(File.allocate)
 
     def _resize(self, size: int) -> None:
         data = self._node.data
@@ -317,9 +358,11 @@ class MemoryFile(File):
     def _touch(self) -> None:
         self._node.modified = self._node.changed = self._system.now()
 
+    @whole
     def set_times(self, accessed: int | None, modified: int | None) -> None:
         self._node.set_times(accessed, modified, self._system.now())
 
+    @whole
     def close(self) -> None:
         if self._open:
             self._open = False
@@ -342,21 +385,26 @@ class MemoryDirectory(Directory):
             fail(errno.ENOENT, name)
         return node
 
+    @whole
     def stat(self) -> Stat:
         return self._system.describe(self._node)
 
+    @whole
     def entries(self) -> Iterable[Entry]:
         return self._node.entries()
 
+    @whole
     def stat_at(self, name: str) -> Stat:
         return self._system.describe(self._child(name))
 
+    @whole
     def open_directory(self, name: str) -> Directory:
         node = self._child(name)
         if not isinstance(node, DirectoryNode):
             fail(errno.ELOOP if isinstance(node, LinkNode) else errno.ENOTDIR, name)
         return MemoryDirectory(self._system, node)
 
+    @whole
     def open_file(self, name: str, mode: Open) -> File:
         node = self._node.get(name)
         if node is None:
@@ -377,6 +425,7 @@ class MemoryDirectory(Directory):
     def duplicate(self) -> Directory:
         return MemoryDirectory(self._system, self._node)
 
+    @whole
     def read_link(self, name: str) -> str:
         node = self._child(name)
         if not isinstance(node, LinkNode):
@@ -388,14 +437,17 @@ class MemoryDirectory(Directory):
             fail(errno.EEXIST, name)
         self._system.alive(self._node)
 
+    @whole
     def make_directory(self, name: str) -> None:
         self._absent(name)
         self._system.add(self._node, name, DirectoryNode(self._system.next_inode(), self._system.now()))
 
+    @whole
     def symlink(self, content: str, name: str) -> None:
         self._absent(name)
         self._system.add(self._node, name, LinkNode(self._system.next_inode(), self._system.now(), content))
 
+    @whole
     def remove_directory(self, name: str) -> None:
         node = self._child(name)
         if not isinstance(node, DirectoryNode):
@@ -404,12 +456,14 @@ class MemoryDirectory(Directory):
             fail(errno.ENOTEMPTY, name)
         self._system.remove(self._node, name, node)
 
+    @whole
     def unlink(self, name: str) -> None:
         node = self._child(name)
         if isinstance(node, DirectoryNode):
             fail(errno.EISDIR, name)
         self._system.remove(self._node, name, node)
 
+    @whole
     def link(self, name: str, target: Directory, new_name: str) -> None:
         node = self._child(name)
         if isinstance(node, DirectoryNode):
@@ -418,6 +472,7 @@ class MemoryDirectory(Directory):
         other._absent(new_name)
         self._system.add(other._node, new_name, node)
 
+    @whole
     def rename(self, name: str, target: Directory, new_name: str) -> None:
         node = self._child(name)
         other = self._same_system(target)
@@ -450,8 +505,10 @@ class MemoryDirectory(Directory):
             fail(errno.EXDEV)
         return directory
 
+    @whole
     def set_times(self, accessed: int | None, modified: int | None) -> None:
         self._node.set_times(accessed, modified, self._system.now())
 
+    @whole
     def set_times_at(self, name: str, accessed: int | None, modified: int | None) -> None:
         self._child(name).set_times(accessed, modified, self._system.now())

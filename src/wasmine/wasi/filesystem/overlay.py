@@ -88,7 +88,8 @@ class Overlay(MemoryFileSystem):
         """What is not as in the base."""
         result = Diff()
         assert isinstance(self._root, _OverlayDirectoryNode)
-        self._compare(self._root, (), result)
+        with self.lock:
+            self._compare(self._root, (), result)
         return result
 
     def _compare(self, directory: _OverlayDirectoryNode, route: Route, result: Diff) -> None:
