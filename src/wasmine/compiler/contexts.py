@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from wasmine.compiler.machine import libc, python
 from wasmine.compiler.registry import Registry
+
+if TYPE_CHECKING:
+    from wasmine.runtime.module import Module
 
 ALIGNMENT: Final = 64
 """What the address of a VM context is a multiple of."""
@@ -22,6 +25,7 @@ class Contexts(Registry[Any]):
 
     def __init__(self) -> None:
         super().__init__()
+        self.whose: dict[int, tuple[str, Module]] = {}  # the instance's name and module, for call stacks
         self._sizes: dict[int, int] = {}
         self._free: dict[int, list[int]] = {}
         self._fields: dict[int, list[tuple[dict[int, None], int]]] = {}
@@ -46,6 +50,10 @@ class Contexts(Registry[Any]):
         self._free.setdefault(size, []).extend(range(start + size, start + _CHUNK - size + 1, size))
         return start
 
+    def add(self, number: int, value: Any) -> None:
+        super().add(number, value)
+        self.whose[number] = value.instance.name, value.instance.module
+
     def note(self, context: int, fields: dict[int, None], field: int) -> None:
         """An address in a context is noted in `fields`: it has to be taken out when the context is gone."""
         fields[field] = None
@@ -54,6 +62,7 @@ class Contexts(Registry[Any]):
     def release(self, address: int) -> None:
         """Nobody can reach a context any more."""
         self.discard(address)
+        self.whose.pop(address, None)
         for fields, field in self._fields.pop(address, ()):
             fields.pop(field, None)
         size = self._sizes.pop(address)
