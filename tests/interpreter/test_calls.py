@@ -11,7 +11,8 @@ import pytest
 
 import wasmine
 from wasmine import Trap, TrapKind
-from wasmine.interpreter.entry import MAX_ENTRIES, WASM_FRAMES
+from wasmine.interpreter.entry import MAX_ENTRIES
+from wasmine.runtime.recursion import WASM_FRAMES
 
 Instantiate = Callable[..., wasmine.Instance]
 

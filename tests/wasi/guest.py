@@ -222,7 +222,7 @@ class Guest:
     def content(self, path: str) -> bytes:
         fd = self.open_to_read(path)
         try:
-            return self.read(fd, 1 << 16)
+            return self.read(fd, min(1 << 16, len(self.memory.bytes) // 2))
         finally:
             self.close(fd)
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from wasmine.compiler.machine import libc, python
 from wasmine.compiler.registry import Registry
 from wasmine.runtime.lock import lock
+
+if TYPE_CHECKING:
+    from wasmine.runtime.module import Module
 
 ALIGNMENT: Final = 64
 """What the address of a VM context is a multiple of."""
@@ -24,6 +27,7 @@ class Contexts(Registry[Any]):
 
     def __init__(self) -> None:
         super().__init__()
+        self.whose: dict[int, tuple[str, Module]] = {}  # the instance's name and module, for call stacks
         self._sizes: dict[int, int] = {}
         self._free: dict[int, list[int]] = {}
         self._fields: dict[int, list[tuple[dict[int, None], int]]] = {}
@@ -52,6 +56,10 @@ class Contexts(Registry[Any]):
         self._free.setdefault(size, []).extend(range(start + size, start + _CHUNK - size + 1, size))
         return start
 
+    def add(self, number: int, value: Any) -> None:
+        super().add(number, value)
+        self.whose[number] = value.instance.name, value.instance.module
+
     def note(self, context: int, fields: dict[int, None], field: int) -> None:
         """An address in a context is noted in `fields`: it has to be taken out when the context is gone."""
         fields[field] = None
@@ -64,6 +72,7 @@ class Contexts(Registry[Any]):
         writing to the context: then the next one to take a context gives this one to others.
         """
         self.discard(address)
+        self.whose.pop(address, None)
         self._gone.append(address)
         if lock.acquire(blocking=False):
             try:

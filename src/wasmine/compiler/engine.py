@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
 
 from wasmine.compiler.availability import unavailable
 from wasmine.compiler.contexts import Contexts, contexts
@@ -14,7 +14,9 @@ from wasmine.compiler.function import NativeFunction, NativeHostFunction
 from wasmine.compiler.globals import NativeGlobal
 from wasmine.compiler.hosts import Hosts, hosts
 from wasmine.compiler.instance import NativeCode
-from wasmine.compiler.machine import architecture, glue, layout, libc, python
+from wasmine.compiler.machine import architecture, glue, libc, python
+from wasmine.compiler.machine.glue import native_trap
+from wasmine.compiler.machine.layout import BUSY, FAULT, OUT_OF_FUEL, PYTHON_EXCEPTION, TOLD, TRAP_KINDS, Call
 from wasmine.compiler.memory import GUARD, NativeMemory
 from wasmine.compiler.module import ModuleCode
 from wasmine.compiler.program import Programs
@@ -31,7 +33,8 @@ from wasmine.runtime.engine import Engine
 from wasmine.runtime.stack import MAX_FRAMES
 
 if TYPE_CHECKING:
-    from wasmine.compiler.machine.glue import Glue, NativeTrap
+    from wasmine.compiler.machine.glue import Glue
+    from wasmine.compiler.machine.threads import ThreadBlock
     from wasmine.compiler.module import Place
     from wasmine.compiler.templates.library import TemplateLibrary
     from wasmine.format.types import DefinedType, GlobalType, MemoryType, TableType
@@ -39,6 +42,8 @@ if TYPE_CHECKING:
     from wasmine.runtime.image import Image
     from wasmine.runtime.instance import Instance
     from wasmine.runtime.module import Module
+
+_STACK_COPY: Final = Call.STACK_COPY
 
 
 @functools.cache
@@ -145,102 +150,101 @@ class CompilerEngine(Engine):
 
     # ------------------------------------------------------------------------------------------------ traps
 
-    def trapped(self, trap: NativeTrap) -> WasmineError:
-        """What a call ended with, as an exception."""
-        if trap.trap == layout.BUSY:
-            code = contexts.get(trap.context)
-            if code is None:
-                return WasmineError("the instance is closed")
-            instance: Instance = code.instance
-            return instance.in_use()
-        found = self._stack(trap)
-        if trap.trap == layout.PYTHON_EXCEPTION:  # but there is none: Python found no room on the stack to begin (PyPy)
+    def trapped(self, block: ThreadBlock, at: int) -> WasmineError:
+        """What the call that begins at an offset of a thread's value stack ended with, as an exception."""
+        trap, pc, address, signal, _, context, copied = native_trap(block.view, at)
+        start = at + _STACK_COPY >> 3
+        whose = contexts.whose.get
+        if trap == FAULT:
+            found = walk(pc + 1, context, block.words, start, start + (copied >> 3), MAX_FRAMES, whose)
+            return self._fault(found, pc, address, signal, context)
+        if trap == BUSY:
+            return self._in_use(context)
+        found = walk(pc, context, block.words, start, start + (copied >> 3), MAX_FRAMES, whose)
+        if trap in TRAP_KINDS:
+            return Trap.described_later(TRAP_KINDS[trap], _described, "", found)
+        if trap == PYTHON_EXCEPTION:  # but there is none: Python found no room on the stack to begin (PyPy)
             return Trap(TrapKind.STACK_OVERFLOW, "", frames_of(found))
-        if trap.trap == layout.OUT_OF_FUEL:
-            meter = self.instances[trap.context].instance.meter
+        if trap == OUT_OF_FUEL:
+            meter = self.instances[context].instance.meter
             assert meter is not None
-            return OutOfFuel(meter.describe(trap.address), frames_of(found))
-        if trap.trap == layout.FAULT:
-            return self._fault(trap, found)
-        kind, detail = layout.trap_kind(trap.trap), ""
-        if trap.trap & layout.TOLD and found and (instruction := found[0][0].instruction()) is not None:
+            return OutOfFuel(meter.describe(address), frames_of(found))
+        kind, detail = TRAP_KINDS[trap & ~TOLD], ""
+        if found and (instruction := found[0][0].instruction()) is not None:
             # What it says of tables and memories is as they are now.
-            detail = trap_of(kind, trap.address, self.instances[trap.context], instruction).detail
-        return Trap.described_later(kind, lambda: (detail, frames_of(found)))
+            detail = trap_of(kind, address, self.instances[context], instruction).detail
+        return Trap.described_later(kind, _described, detail, found)
 
-    def _fault(self, trap: NativeTrap, found: Stack) -> Trap:
+    @staticmethod
+    def _in_use(context: int) -> WasmineError:
+        code = contexts.get(context)
+        if code is None:
+            return WasmineError("the instance is closed")
+        instance: Instance = code.instance
+        return instance.in_use()
+
+    @staticmethod
+    def _fault(found: Stack, pc: int, address: int, signal: int, context: int) -> Trap:
         """A trap that guard pages found."""
-        memory = _memory_at(trap.address, contexts.get(trap.context))
-        if memory is None:
-            where = ", ".join(map(str, frames_of(found)[:1]))
-            raise SystemError(
-                f"wasmine: signal {trap.signal} in compiled code at {trap.pc:#x}, address {trap.address:#x}, which is in "
-                f"no memory of the instance: a bug of the compiler, please report it ({where})"
-            )
-        address, length = trap.address - memory.base, memory.byte_length
-
-        def describe() -> tuple[str, list[Frame]]:
-            instruction = found[0][0].instruction() if found else None
-            detail = fault_of(address, length, instruction).detail if instruction is not None else ""
-            return detail, frames_of(found)
-
-        return Trap.described_later(TrapKind.MEMORY_OUT_OF_BOUNDS, describe)
+        code = contexts.get(context)
+        memories: list[Any] = code.instance.memories if code is not None else []
+        for memory in memories:
+            offset = address - memory.base
+            if 0 <= offset < memory.reserved:
+                return Trap.described_later(
+                    TrapKind.MEMORY_OUT_OF_BOUNDS, _described_fault, offset, memory.length, found
+                )
+        where = ", ".join(map(str, frames_of(found)[:1]))
+        raise SystemError(
+            f"wasmine: signal {signal} in compiled code at {pc:#x}, address {address:#x}, which is in "
+            f"no memory of the instance: a bug of the compiler, please report it ({where})"
+        )
 
     def is_idle(self) -> bool:
         """Whether no thread runs wasm code, or Python code that such code called."""
         return self.glue.threads.idle()
 
-    def passed(self, error: BaseException, trap: NativeTrap) -> None:
+    @staticmethod
+    def passed(error: BaseException, block: ThreadBlock, at: int) -> None:
         """What Python code or a call nested in it raised left a call: note the wasm functions that it passed."""
-        if trap.trap != layout.PYTHON_EXCEPTION or not getattr(error, "traced", True):
+        trap, pc, _, _, _, context, copied = native_trap(block.view, at)
+        if trap != PYTHON_EXCEPTION or not getattr(error, "traced", True):
             return
         with suppress(Exception):  # near the end of the stack there is no room for it
+            start = at + _STACK_COPY >> 3
+            end = start + (copied >> 3)
+            frames = frames_of(walk(pc, context, block.words, start, end, MAX_FRAMES, contexts.whose.get))
             if isinstance(error, Trap | OutOfFuel):
                 if len(error.frames) < MAX_FRAMES:
-                    error.frames = (*error.frames, *frames_of(self._stack(trap)))[:MAX_FRAMES]
+                    error.frames = (*error.frames, *frames)[:MAX_FRAMES]
                 return
-            frames = frames_of(self._stack(trap))
             first = error.__traceback__
             if first is not None and first.tb_frame is sys._getframe(1):  # the caller's own entry stays the outermost
                 first.tb_next = stack.passed(frames, first.tb_next)
             else:
                 error.__traceback__ = stack.passed(frames, first)
 
-    @staticmethod
-    def _stack(trap: NativeTrap) -> Stack:
-        """The wasm call stack of a trap, innermost first. It keeps the modules alive that it names, not the instances."""
-        pc = trap.pc + 1 if trap.trap == layout.FAULT else trap.pc
-        found: Stack = []
-        known, name, module = 0, "", None
-        for place, _, context in walk(pc, trap.context, trap.words, trap.stack, trap.end, MAX_FRAMES):
-            if context != known:
-                known = context
-                code = contexts.get(context)
-                name, module = (code.instance.name, code.instance.module) if code is not None else ("", None)
-            found.append((place, name, module))
-        return found
-
     def close(self) -> None:
         """What lives goes when nobody can reach it any more."""
 
 
-Stack: TypeAlias = "list[tuple[Place, str, Module | None]]"
-"""Places, with the names of their instances."""
+Stack: TypeAlias = "list[tuple[Place, int, tuple[str, Module] | None]]"
+"""A wasm call stack as `walk` finds it, with the names and modules of instances. It keeps the modules alive."""
 
 
-def _memory_at(address: int, code: NativeCode | None) -> NativeMemory | None:
-    """The memory of an instance that an address belongs to."""
-    memories: list[Any] = code.instance.memories if code is not None else []
-    for memory in memories:
-        if 0 <= address - memory.base < memory.reserved:
-            found: NativeMemory = memory
-            return found
-    return None
+def _described(detail: str, found: Stack) -> tuple[str, list[Frame]]:
+    return detail, frames_of(found)
+
+
+def _described_fault(address: int, length: int, found: Stack) -> tuple[str, list[Frame]]:
+    instruction = found[0][0].instruction() if found else None
+    detail = fault_of(address, length, instruction).detail if instruction is not None else ""
+    return detail, frames_of(found)
 
 
 def frames_of(stack: Stack) -> list[Frame]:
     """A wasm call stack as exceptions have it."""
-    return [place.frame(instance) for place, instance, _ in stack]
+    return [place.frame(whose[0] if whose is not None else "") for place, _, whose in stack]
 
 
 __all__ = ["CompilerEngine", "NativeFunction", "template_library", "unavailable"]

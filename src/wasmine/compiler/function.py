@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from wasmine.compiler.hosts import hosts
 from wasmine.compiler.machine import glue, layout
-from wasmine.compiler.machine.glue import NativeTrap
 from wasmine.compiler.machine.layout import Call, Data, Record
 from wasmine.compiler.machine.pytype import extend
 from wasmine.compiler.references import display_address, type_number
@@ -72,10 +71,10 @@ class NativeFunction(Function):
             try:
                 trapped = engine.glue.enter(engine.glue.word(base + Call.FRAME))
             except BaseException as error:
-                engine.passed(error, NativeTrap(block, at))
+                engine.passed(error, block, at)
                 raise
             if trapped:
-                raise engine.trapped(NativeTrap(block, at))
+                raise engine.trapped(block, at)
             return convention.result(view, at)
         finally:
             top.value = base
@@ -139,10 +138,9 @@ def _call_failed(function: NativeFunction, base: int, error: BaseException | Non
     """What to raise for a trap in the call at `base`. With an exception that left it, note where that passed."""
     engine = function.owner
     block = engine.glue.threads.current()
-    trap = NativeTrap(block, base - block.values)
     if error is None:
-        return engine.trapped(trap)
-    engine.passed(error, trap)
+        return engine.trapped(block, base - block.values)
+    engine.passed(error, block, base - block.values)
     return error
 
 

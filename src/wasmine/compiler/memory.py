@@ -41,11 +41,12 @@ def publish(shared: NativeMemory | NativeTable) -> None:
 
 class NativeMemory(Memory):
     """A memory whose base never moves. `fields` are the addresses of (base, length) pairs in VM contexts that use it.
+    `reserved` is how many bytes of address space belong to it: whatever an access that needs no check can reach.
 
     With an `image` it begins with its contents, which are shared until they are written to.
     """
 
-    __slots__ = ("_mapping", "_monitor", "_view", "base", "fields", "guarded", "length")
+    __slots__ = ("_mapping", "_monitor", "_view", "base", "fields", "guarded", "length", "reserved")
 
     def __init__(self, type: MemoryType, *, guarded: bool, image: Image | None = None) -> None:
         super().__init__(type)
@@ -53,6 +54,7 @@ class NativeMemory(Memory):
         size = image.length if image is not None else type.limits.minimum << type.page_size_log2
         self._mapping = self._reserve(size, image)
         self.base = self._mapping.base
+        self.reserved = self._mapping.size
         self._monitor: Monitor | None = None
         self._view: memoryview | None = None
         self.length = size
@@ -74,11 +76,6 @@ class NativeMemory(Memory):
         maximum = self.type.limits.maximum
         wanted = ceiling if maximum is None else min(maximum << self.type.page_size_log2, ceiling)
         return libc.round_up(max(wanted, size, 1))
-
-    @property
-    def reserved(self) -> int:
-        """How many bytes of address space belong to it: whatever an access that needs no check can reach."""
-        return self._mapping.size
 
     @property
     def monitor(self) -> Monitor:

@@ -88,12 +88,12 @@ class Place:
     For a fault, it is the address of the byte behind the first one of the machine instruction.
     """
 
-    __slots__ = ("frame_size", "pc", "placed")
+    __slots__ = ("frame_words", "pc", "placed")
 
     def __init__(self, pc: int, placed: Placed) -> None:
         self.pc = pc
         self.placed = placed
-        self.frame_size = placed.code.frame_size
+        self.frame_words = placed.code.frame_size >> 3  # from its stack pointer to its own return address
 
     def instruction(self) -> Located | None:
         """The wasm instruction that the function is at; None if that is not known."""

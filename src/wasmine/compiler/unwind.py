@@ -6,16 +6,18 @@ Frames have no frame pointers. A return address says by its function how far abo
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from wasmine.compiler.machine import architecture, glue
 from wasmine.compiler.module import placed_code
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from wasmine.compiler.module import Place
 
+
+T = TypeVar("T")
 
 _AT_A_TIME: Final = 8
 
@@ -36,37 +38,50 @@ def _ways() -> tuple[dict[int, int], int, int]:
     return between, other, symbols["enter_returned"]
 
 
-def walk(pc: int, context: int, words: _Words, at: int, end: int, most: int) -> list[tuple[Place, int, int]]:
+def walk(
+    pc: int, context: int, words: _Words, at: int, end: int, most: int, owner: Callable[[int], T]
+) -> list[tuple[Place, int, T]]:
     """The innermost frames of wasm functions, from a place in code and the VM context there: the place in each, its native
-    stack pointer and its context. They begin with the innermost one.
+    stack pointer, and what `owner` says of its context. They begin with the innermost one.
 
     Stack pointers are indices of `words`, the native stack: here it is `at`. From `end` on they are not known.
     """
     between, other, entered = _ways()
-    places = placed_code.places
-    found: list[tuple[Place, int, int]] = []
-    while pc != entered:
-        size = between.get(pc)
-        if size is None:
-            place = places.get(pc) or placed_code.place(pc)
-            if place is None or len(found) == most:
-                break
-            found.append((place, at, context))
-            size = place.frame_size
-        elif pc == other and at < end:
-            context = words[at]
-        at += size // 8
+    find = placed_code.places.get
+    found: list[tuple[Place, int, T]] = []
+    known = 0
+    while True:
+        place = find(pc)
+        if place is None:
+            size = between.get(pc)
+            if size is not None:
+                if pc == other and at < end:
+                    context = words[at]
+                at += size >> 3
+            else:
+                place = placed_code.place(pc)
+                if place is None:
+                    return found
+        if place is not None:
+            if len(found) == most:
+                return found
+            if context != known:
+                whose = owner(context)
+                known = context
+            found.append((place, at, whose))
+            at += place.frame_words
         if at >= end:
-            break
+            return found
         pc = words[at]
+        if pc == entered:
+            return found
         at += 1
-    return found
 
 
 def walk_all(pc: int, context: int, words: _Words, at: int, end: int) -> Iterator[tuple[Place, int, int]]:
-    """The same of all frames, a few at a time."""
-    found = walk(pc, context, words, at, end, _AT_A_TIME)
+    """The same of all frames with their contexts, a few at a time."""
+    found = walk(pc, context, words, at, end, _AT_A_TIME, int)
     while found:
         yield from found
         place, at, context = found[-1]
-        found = walk(place.pc, context, words, at, end, _AT_A_TIME)[1:]
+        found = walk(place.pc, context, words, at, end, _AT_A_TIME, int)[1:]

@@ -1,9 +1,8 @@
 """The way from Python into generated code: how deep calls may go, and what errors of generated code mean.
 
 Generated functions are Python functions, so Python's own recursion limit is what ends a runaway recursion. While any
-thread runs wasm, the limit is higher than it was. On CPython it counts frames, and calls between Python functions use no C
-stack: at least `WASM_FRAMES` can lie above those of the host. An entry from Python does use C stack, so their nesting is
-bounded too. On PyPy everything uses C stack, and the limit says how much: as much as the thread has.
+thread runs wasm, the limit is higher than it was (`runtime.recursion`). On CPython an entry from Python uses C stack,
+which the limit does not count, so their nesting is bounded too.
 
 An instance is entered by one thread at a time.
 """
@@ -16,100 +15,25 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from wasmine.errors import Trap, TrapKind
-from wasmine.runtime.gil import FREE_THREADED
 from wasmine.runtime.lock import lock
+from wasmine.runtime.recursion import limit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from wasmine.interpreter.code import InstanceCode
 
-WASM_FRAMES: Final = 10_000
-"""How many frames of generated code may lie on the stack, at least."""
 MAX_ENTRIES: Final = 200
 """How often wasm may call Python which calls wasm again, on one thread."""
 
-_PYPY_UNIT: Final = 768
-"""How many bytes of C stack PyPy's recursion limit grants for each of its units."""
-_PYPY_MOST: Final = 16 << 20
-"""How many bytes of C stack are used at most, where a thread's is larger or unlimited."""
-_PYPY_RESERVE: Final = 512 << 10
-"""How many bytes of a thread's C stack are left for what does not look at the limit."""
-
 
 class _Entries(threading.local):
-    """The number of entries on this thread's stack, and how high Python's recursion limit may be on it, once known."""
+    """The number of entries on this thread's stack."""
 
     depth = 0
-    limit = 0
-
-
-class _RecursionLimit:
-    """Raises Python's recursion limit while anything runs; it is one for the whole process."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._users = 0
-        self._usual = 0
-        self._raised = 0
-
-    def acquire(self) -> None:
-        with self._lock:
-            if not self._users:
-                self._usual = sys.getrecursionlimit()
-                self._set(_highest(self._usual))
-            elif _PYPY and (highest := _highest(self._usual)) < self._raised == sys.getrecursionlimit():
-                self._set(highest)  # this thread has less room than those that run already
-            self._users += 1
-
-    def release(self) -> None:
-        with self._lock:
-            self._users -= 1
-            # The host may have set another limit meanwhile: then that one stays.
-            if not self._users and sys.getrecursionlimit() == self._raised:
-                sys.setrecursionlimit(self._usual)
-
-    def _set(self, limit: int) -> None:
-        sys.setrecursionlimit(limit)
-        self._raised = limit
-
-
-_PYPY: Final = sys.implementation.name == "pypy"
-
-
-def _highest(usual: int) -> int:
-    """Python's recursion limit for code that the calling thread runs; `usual` is what it is otherwise."""
-    if not _PYPY:
-        return usual + WASM_FRAMES
-    if not _entries.limit:
-        from wasmine.runtime import native_stack
-
-        try:
-            size = native_stack.bounds()[1]
-        except (ImportError, OSError):
-            size = 0
-        _entries.limit = (min(size, _PYPY_MOST) - _PYPY_RESERVE) // _PYPY_UNIT
-    return max(usual, _entries.limit)
-
-
-class _RaisedLimit:
-    """The same where threads run at the same time: they all stop for it to be set, so once raised it stays."""
-
-    def __init__(self) -> None:
-        self._raised = 0
-
-    def acquire(self) -> None:
-        limit = sys.getrecursionlimit()
-        if limit != self._raised:  # the first time, or the host has set another
-            self._raised = limit + WASM_FRAMES
-            sys.setrecursionlimit(self._raised)
-
-    def release(self) -> None:
-        """It stays."""
 
 
 _entries: Final = _Entries()
-_limit: Final = _RaisedLimit() if FREE_THREADED else _RecursionLimit()
 
 
 def enter(instance: InstanceCode | None, code: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
@@ -167,7 +91,7 @@ def _enter(code: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
     if depth >= MAX_ENTRIES:
         raise Trap(TrapKind.STACK_OVERFLOW, f"wasm and Python called each other {MAX_ENTRIES} times")
     if not depth:
-        _limit.acquire()
+        limit.acquire()
     entries.depth = depth + 1
     try:
         return code(*arguments)
@@ -181,4 +105,4 @@ def _enter(code: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
     finally:
         entries.depth = depth
         if not depth:
-            _limit.release()
+            limit.release()

@@ -35,7 +35,7 @@ class GuestMemory:
         if length > longest:
             raise WasiError(Errno.NAMETOOLONG)
         try:
-            text = str(piece, "utf-8")
+            text = bytes(piece).decode()  # str(piece, "utf-8") takes surrogates on PyPy
         except UnicodeDecodeError:
             raise WasiError(Errno.ILSEQ) from None
         if "\0" in text:

@@ -47,6 +47,9 @@ class CPython:
         # has nothing to convert: it would hide a RecursionError from there in an error of its own.
         return ctypes.PYFUNCTYPE(ctypes.c_int)(address)
 
+    def stack(self, size: int) -> int:
+        return size
+
     word: ClassVar[Any] = ctypes.c_size_t
 
     def reference(self, value: object) -> int:

@@ -15,6 +15,7 @@ import threading
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from wasmine.compiler.machine.layout import Data
+from wasmine.runtime import recursion
 
 if TYPE_CHECKING:
     import weakref
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 _ANSWER: Final = 1 << 32
 """Added to what a service returns, where CPython has the object of an int: 0 says that there is an exception instead."""
+
+_FOR_C: Final = 512 << 10
+"""How many bytes of a native stack C functions can use when Python code has used all that is granted it (PyPy)."""
 
 
 class Foreign:
@@ -60,7 +64,10 @@ class Foreign:
                 raise error
             return trapped
 
-        return enter
+        return _with_room(enter) if recursion.PYPY else enter
+
+    def stack(self, size: int) -> int:
+        return min(size, recursion.room(size) + _FOR_C) if recursion.PYPY else size
 
     def word(self, value: int) -> Any:
         return value
@@ -106,6 +113,30 @@ def _look() -> int:
     for _ in range(2):
         pass
     return 0
+
+
+def _with_room(enter: Callable[[Any], int]) -> Callable[[Any], int]:
+    """`enter` with as much room for Python code on the native stack as wasm code has."""
+    nesting = _Nesting()
+
+    def enter_with_room(frame: Any) -> int:
+        if nesting.inside:
+            return enter(frame)
+        recursion.limit.acquire()
+        nesting.inside = True
+        try:
+            return enter(frame)
+        finally:
+            nesting.inside = False
+            recursion.limit.release()
+
+    return enter_with_room
+
+
+class _Nesting(threading.local):
+    """Whether this thread is in a call of wasm code."""
+
+    inside = False
 
 
 class _Raised(threading.local):

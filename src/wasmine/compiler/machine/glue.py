@@ -17,28 +17,13 @@ from wasmine.runtime.lock import lock
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from wasmine.compiler.machine.threads import ThreadBlock
 
-_TRAP: Final = Struct("<7Q")
+native_trap: Final = Struct(f"<{Call.TRAP}x7Q").unpack_from
+"""How a call ended that did not return and begins at an offset of a thread's `ThreadBlock.view`: the fields of
+`layout.Call` from TRAP to STACK_COPIED. They are there until the next call, like the copy of the native stack.
 
-
-class NativeTrap:
-    """How a call ended that did not return, which begins at offset `at` of the thread's value stack.
-
-    `trap` is the number that the code gave, or `layout.FAULT`, then `signal` and `address` say more. `pc` is the place:
-    of the instruction at fault, else behind the call of `trap`. `context` is the VM context there. From `stack` up to
-    `end` a copy of the native stack from there lies in `words`, which are those of the value stack: until the next call.
-    """
-
-    __slots__ = ("address", "context", "end", "pc", "signal", "stack", "trap", "words")
-
-    def __init__(self, block: ThreadBlock, at: int) -> None:
-        self.trap, self.pc, self.address, self.signal, _, self.context, copied = _TRAP.unpack_from(
-            block.view, at + Call.TRAP
-        )
-        self.words = block.words
-        self.stack = at + Call.STACK_COPY >> 3
-        self.end = self.stack + (copied >> 3)
+A tuple, for this is done at every trap.
+"""
 
 
 class Glue:

@@ -57,9 +57,8 @@ TOLD: Final = 1 << 8
 """Added to a `trap_number`: Call.TRAP_ADDRESS says more."""
 
 
-def trap_kind(number: int) -> TrapKind:
-    """The kind of trap of a number that `trap_number` gave, with or without TOLD."""
-    return _KINDS[(number & ~TOLD) - _FIRST_KIND]
+TRAP_KINDS: Final = {trap_number(kind): kind for kind in _KINDS}
+"""The kinds of traps, by the numbers that `trap_number` gives."""
 
 
 class Thread:

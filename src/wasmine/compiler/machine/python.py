@@ -44,6 +44,10 @@ class Python(Protocol):
         """
         ...
 
+    def stack(self, size: int) -> int:
+        """How many bytes of a native stack of this size Python code can use, and so wasm code that calls it."""
+        ...
+
     def word(self, value: int) -> Any:
         """An unsigned number of 8 bytes, as an argument for `entry`."""
         ...

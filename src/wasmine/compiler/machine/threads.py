@@ -81,7 +81,7 @@ class ThreadBlock:
     def attach(self, key: int) -> None:
         """Make the block the calling thread's."""
         low, size = native_stack.bounds()
-        usable = min(size, NATIVE_STACK)
+        usable = min(python.host().stack(size), NATIVE_STACK)
         reserve = min(STACK_RESERVE, usable // 2)
         self._set(Thread.ACTIVATION, 0)
         self._set(Thread.OWNED, 0)

@@ -6,7 +6,7 @@ It is the file system in memory whose nodes are made when they are first looked 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from wasmine.record import field, record
 from wasmine.wasi.filesystem.interface import Directory, Entry, File, FileSystem, Open
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from wasmine.wasi.filesystem.interface import Stat
 
 Route = tuple[str, ...]  # the names from the root of the base
+
+_PIECE: Final = 1 << 20
+"""How many bytes of a file below are read at a time."""
 
 
 @record(frozen=False)
@@ -217,11 +220,11 @@ class _OverlayFileNode(FileNode):
             return
         size = self.below.stat().size if keep else 0
         self.overlay.charge(self, size)
-        data = bytearray(size)
-        view = memoryview(data)
-        done = 0
-        while done < size and (count := self.below.read(view[done:], done)):
-            done += count
+        # No view of `data` itself: while one lives, and PyPy does not see at once that nobody has it, data cannot grow.
+        data, piece = bytearray(), memoryview(bytearray(min(size, _PIECE)))
+        while len(data) < size and (count := self.below.read(piece[: size - len(data)], len(data))):
+            data += piece[:count]
+        data.extend(bytes(size - len(data)))
         self.data = data
         self.route = None
         self.closed()
