@@ -6,6 +6,7 @@ ARM64: 1 MiB for conditional branches and constants, 128 MiB for calls. x86-64: 
 from __future__ import annotations
 
 import ctypes
+import gc
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -80,6 +81,7 @@ class Large:
             self.far.append(far)
             return compile(compiler, *arguments, far=far)
 
+        gc.collect()  # the code of earlier tests would go meanwhile
         before = used()
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(baseline.Compiler, "compile", watched)

@@ -2,6 +2,19 @@
 
 from __future__ import annotations
 
+import functools
+from typing import Any
+
+
+@functools.cache
+def _library() -> Any:
+    # One for all threads: each time that ctypes opens a library it makes classes, which stay on CPython 3.13 without a GIL.
+    import ctypes
+
+    library = ctypes.CDLL(None)
+    library.pthread_self.restype = ctypes.c_void_p
+    return library
+
 
 def bounds() -> tuple[int, int]:
     """The lowest address and the size in bytes of the calling thread's native stack.
@@ -10,12 +23,11 @@ def bounds() -> tuple[int, int]:
     """
     import ctypes
 
-    library = ctypes.CDLL(None)
     try:
+        library = _library()
         this, attributes_of, stack_of = library.pthread_self, library.pthread_getattr_np, library.pthread_attr_getstack
     except AttributeError:
         raise OSError("this system does not say where a thread's stack lies") from None
-    this.restype = ctypes.c_void_p
     attributes = ctypes.create_string_buffer(256)  # more than any pthread_attr_t takes
     if attributes_of(ctypes.c_void_p(this()), attributes):
         raise OSError("the bounds of the thread's stack are not to be had")
