@@ -151,3 +151,23 @@ def test_what_is_taken_back_is_not_raised() -> None:
     monitoring.want(thread)
     monitoring.take_back(thread)
     turn(0.1)
+
+
+def test_what_handles_it_gets_it_again_but_not_at_once() -> None:
+    steps = 0
+
+    def step() -> None:
+        nonlocal steps
+        steps += 1
+
+    monitoring = Monitoring(Ended, lambda frame: frame.f_code is step.__code__)
+    with pytest.raises(Ended) as caught:
+        try:
+            raise Ended
+        finally:
+            monitoring.want(threading.get_ident())
+            while True:
+                step()
+    monitoring.take_back(threading.get_ident())
+    assert caught.value.__context__ is not None
+    assert steps > 0

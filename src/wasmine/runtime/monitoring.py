@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 
 _TOOLS: Final = (4, 3, 5, 2, 1, 0)
 """Numbers of tools, those first that nobody has a name for."""
+
+
+PAUSE: Final = 0.05
+"""Seconds that a thread has, at least, for what it does when the exception has come (`finally`) before it comes again."""
 
 
 class Monitoring:
@@ -33,29 +38,33 @@ class Monitoring:
         self._exception = exception
         self._interruptible = interruptible
         self._lock = threading.RLock()  # a signal handler that runs while it is held may have a time limit
-        self._wanted: set[int] = set()
+        # The threads that are wanted, and until when not in what handles the exception; None until they were seen there.
+        self._wanted: dict[int, float | None] = {}
         self._tool: int | None = None  # while it is on
         self._here = threading.get_ident  # its own names: it may be called when the process ends and modules are empty
         self._frame = sys._getframe
+        self._handled = sys.exception
+        self._now = time.monotonic
 
     def want(self, thread: int) -> None:
         """Raise the exception in a thread, once, as soon as it may be."""
         with self._lock:
-            self._wanted.add(thread)
+            self._wanted.setdefault(thread, None)
             if self._tool is None:
                 self._turn_on()
 
     def take_back(self, thread: int) -> None:
         """What was asked for and did not happen is not to happen any more. Called by the thread itself."""
         with self._lock:
-            self._wanted.discard(thread)
+            self._wanted.pop(thread, None)
             if self._tool is not None and not self._wanted:
                 self._turn_off(self._tool)
 
     def forget_threads(self) -> None:
         """After a fork there is none but the one that calls this."""
         self._lock = threading.RLock()
-        self._wanted &= {threading.get_ident()}
+        here = threading.get_ident()
+        self._wanted = {thread: moment for thread, moment in self._wanted.items() if thread == here}
 
     def _turn_on(self) -> None:
         monitoring: Any = sys.monitoring  # type: ignore[attr-defined, unused-ignore]  # from 3.12 on
@@ -81,9 +90,17 @@ class Monitoring:
     def _look(self, *_: object) -> None:
         """The calling thread is at one of the events."""
         thread = self._here()
-        if thread in self._wanted and self._interruptible(self._frame(1)):
-            self._wanted.discard(thread)
-            raise self._exception
+        if thread not in self._wanted or not self._interruptible(self._frame(1)):
+            return
+        if isinstance(self._handled(), self._exception):
+            # It has come already, from machine code perhaps. Who is a while at that gets it again.
+            moment = self._wanted.get(thread)
+            if moment is None:
+                moment = self._wanted[thread] = self._now() + PAUSE
+            if self._now() < moment:
+                return
+        self._wanted.pop(thread, None)
+        raise self._exception
 
 
 def _events() -> tuple[int, ...]:
