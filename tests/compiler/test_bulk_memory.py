@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import Any
 
 import pytest
@@ -56,3 +57,47 @@ def test_what_lies_outside_is_a_trap_and_changes_nothing(exports: Any, name: str
         exports[name](*arguments)
     assert caught.value.kind is TrapKind.MEMORY_OUT_OF_BOUNDS
     assert exports.m[:] == before
+
+
+MIB = 1 << 20
+
+
+@pytest.fixture(params=["i32", "i64"])
+def large(engine: Any, request: Any) -> Any:
+    """What is this long is done by pieces."""
+    type = request.param
+    text = f"""(module (memory (export "m") {type} 128)
+      (func (export "fill") (param {type} i32 {type}) (memory.fill (local.get 0) (local.get 1) (local.get 2)))
+      (func (export "copy") (param {type} {type} {type}) (memory.copy (local.get 0) (local.get 1) (local.get 2))))"""
+    return wasmine.Runtime(engine).instantiate(text).exports
+
+
+@pytest.mark.parametrize("count", [MIB - 1, MIB, MIB + 1, 2 * MIB, 3 * MIB + 7, 8 * MIB - 5])
+def test_a_long_fill(large: Any, count: int) -> None:
+    large.m[:] = bytes(8 * MIB)
+    large.fill(5, 0x1AB, count)
+    assert large.m[:] == bytes(5) + b"\xab" * count + bytes(8 * MIB - count - 5)
+
+
+@pytest.mark.parametrize("count", [MIB, MIB + 1, 3 * MIB + 7])
+@pytest.mark.parametrize("distance", [-3 * MIB - 9, -MIB, -1, 0, 1, 31, MIB - 1, MIB, MIB + 1, 2 * MIB + 3, 4 * MIB])
+def test_a_long_copy(large: Any, distance: int, count: int) -> None:
+    large.m[:] = before = Random(1).randbytes(8 * MIB)
+    start = 4 * MIB - 9 if distance < 0 else 1
+    large.copy(start + distance, start, count)
+    expected = bytearray(before)
+    expected[start + distance : start + distance + count] = before[start : start + count]
+    assert large.m[:] == expected
+
+
+def test_what_is_long_and_outside_changes_nothing(large: Any) -> None:
+    large.m[:] = before = Random(2).randbytes(8 * MIB)
+    for name, arguments in [
+        ("fill", (MIB, 1, 7 * MIB + 1)),
+        ("copy", (MIB, 0, 7 * MIB + 1)),
+        ("copy", (0, 1, 8 * MIB)),
+    ]:
+        with pytest.raises(Trap) as caught:
+            large[name](*arguments)
+        assert caught.value.kind is TrapKind.MEMORY_OUT_OF_BOUNDS
+    assert large.m[:] == before

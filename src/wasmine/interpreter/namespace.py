@@ -67,17 +67,23 @@ def store_v128(memory: Buffer, address: int, value: int) -> None:
     _two_64.pack_into(memory, address, value & 0xFFFF_FFFF_FFFF_FFFF, value >> 64)
 
 
+# What is longer goes by pieces: between them signal handlers can run, and Python need not allocate what a guest fills.
+_PIECE: Final = 1 << 20
+
+
 def memory_copy(to: memoryview, of: memoryview, target: int, source: int, length: int) -> None:
     """`memory.copy`; the ranges may overlap."""
     if source + length > len(of):
         raise traps.memory_access(source, length, len(of))
     if target + length > len(to):
         raise traps.memory_access(target, length, len(to))
-    to[target : target + length] = of[source : source + length]
-
-
-# Larger fills go by pieces, for a guest must not make Python allocate what it fills.
-_FILL: Final = 1 << 20
+    if length <= _PIECE:
+        to[target : target + length] = of[source : source + length]
+        return
+    starts = range(0, length, _PIECE)
+    for start in starts if target <= source else reversed(starts):
+        end = min(start + _PIECE, length)
+        to[target + start : target + end] = of[source + start : source + end]
 
 
 def memory_fill(memory: memoryview, target: int, value: int, length: int) -> None:
@@ -85,10 +91,10 @@ def memory_fill(memory: memoryview, target: int, value: int, length: int) -> Non
     end = target + length
     if end > len(memory):
         raise traps.memory_access(target, length, len(memory))
-    piece = bytes((value & 0xFF,)) * min(length, _FILL)
-    while end - target > _FILL:
-        memory[target : target + _FILL] = piece
-        target += _FILL
+    piece = bytes((value & 0xFF,)) * min(length, _PIECE)
+    while end - target > _PIECE:
+        memory[target : target + _PIECE] = piece
+        target += _PIECE
     memory[target:end] = piece[: end - target]
 
 

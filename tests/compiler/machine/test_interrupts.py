@@ -11,7 +11,7 @@ import sys
 import textwrap
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,12 +20,15 @@ import wasmine
 from wasmine import Limits, Module, Runtime, Timeout
 from wasmine.compiler.availability import unavailable
 from wasmine.compiler.machine import glue
-from wasmine.compiler.machine.layout import LOOK
+from wasmine.compiler.machine.layout import KICK, LOOK
+from wasmine.compiler.machine.linux import SA_MASK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 pytestmark = pytest.mark.skipif(bool(unavailable()), reason=unavailable() or "never")
+
+MIB = 1 << 20
 
 # `mix` keeps integers, floats and vectors in registers; its result depends on all of them.
 GUEST = Module("""(module
@@ -243,6 +246,68 @@ def test_a_loop_that_does_little_but_move_bytes_looks_in_between(operation: str)
                 exports["keep going"]()
             sender.join()
     assert all(late - early < 20 for early, late in zip(sent, seen, strict=True)), (sent, seen)
+
+
+@pytest.mark.parametrize("raises", [True, False], ids=["stops it", "lets it go on"])
+@pytest.mark.parametrize(
+    ("operation", "target", "source", "early", "late"),
+    [
+        ("fill", 0, 1, 0, 64 * MIB - 1),
+        ("copy", 64 * MIB, 0, 64 * MIB, 128 * MIB - 1),
+        ("copy", 9 * MIB, 0, 73 * MIB - 1, 64 * MIB),
+    ],
+    ids=["fill", "copy", "copy backwards"],
+)
+def test_a_handler_runs_in_the_middle_of_a_long_operation(
+    operation: str, target: int, source: int, early: int, late: int, *, raises: bool
+) -> None:
+    """It sees what is written first, not yet what comes late. The other thread may be slow to notice: then once more."""
+    main, size = threading.get_ident(), 64 * MIB
+    seen = []
+
+    def attempt() -> None:
+        memory = instance.exports.memory
+        if operation == "copy":
+            memory[source : source + size] = b"\x01" * size
+
+        def handler(*_: object) -> None:
+            seen.append((memory[early], memory[late]))
+            if raises:
+                raise Stop
+
+        def send() -> None:
+            while not memory[early]:
+                pass
+            signal.pthread_kill(main, signal.SIGUSR1)
+
+        sender = threading.Thread(target=send)
+        with handled(signal.SIGUSR1, handler):
+            sender.start()
+            with pytest.raises(Stop) if raises else nullcontext():
+                instance.exports.run()
+                sender.join()  # if it is late, the handler runs here
+        sender.join()
+        if not raises:
+            assert memory[target : target + size] == b"\x01" * size
+
+    text = f"""(module (memory (export "memory") 2048)
+      (func (export "run") (memory.{operation} (i32.const {target}) (i32.const {source}) (i32.const {size}))))"""
+    for _ in range(100):
+        with Runtime("compiler", gil="release") as runtime:
+            instance = runtime.instantiate(text)
+            attempt()
+        if seen[-1] == (1, 0):
+            return
+    raise AssertionError(f"always late: {set(seen)}")
+
+
+def test_the_kick_waits_until_the_handler_that_sends_it_is_through() -> None:
+    """Else it finds that handler, not wasm code, and nothing happens before the ticker's next look."""
+    with handled(signal.SIGUSR1, lambda *_: None), sent(signal.SIGUSR1):
+        guest().exports.mix(10_000_000)
+        action = ctypes.create_string_buffer(160)
+        assert ctypes.CDLL(None).sigaction(signal.SIGUSR1, None, action) == 0
+    assert int.from_bytes(action[SA_MASK : SA_MASK + 8], "little") == 1 << KICK - 1
 
 
 def test_a_call_of_the_handler_that_another_thread_began_before_ours_was_in_front_is_honoured() -> None:

@@ -336,6 +336,9 @@ LINGER: Final = 200
 KICK: Final = 23
 """SIGURG: ignored unless somebody wants it, so one that comes too late does no harm."""
 
+PIECE: Final = 1 << 20
+"""Bytes that memory.fill and memory.copy write between two looks at Thread.SIGNALS: they take a tenth of a millisecond."""
+
 TOP_SLACK: Final = 16 << 10
 """Bytes of the value stack, from the frame of a call of Python on, that calls from there leave alone: 1,000 parameters or
 results, the most that a type may have, take no more."""

@@ -12,7 +12,8 @@ SS_AUTODISARM: Final = 1 << 31
 """The flag of an alternate stack that the kernel takes away while a handler runs."""
 
 # Of the C library's struct sigaction, the same in glibc and musl.
-SA_FLAGS: Final = 136  # the offset of the flags, 4 bytes
+SA_MASK: Final = 8  # the offset of the set of signals that wait until the handler is through
+SA_FLAGS: Final = 136  # that of the flags, 4 bytes
 SA_SIGINFO: Final = 4
 SA_ONSTACK: Final = 0x0800_0000
 SA_RESTART: Final = 0x1000_0000

@@ -6,7 +6,20 @@ from typing import Final
 
 from wasmine.compiler.code import Service
 from wasmine.compiler.machine.amd64.linux import RED_ZONE
-from wasmine.compiler.machine.layout import Context, Thread
+from wasmine.compiler.machine.layout import PIECE, Context, Thread
+
+
+def _look(again: str) -> str:
+    """After a piece: let Python's signal handlers run if that is asked for, then do the rest."""
+    return f"""\
+  push rcx
+  mov rcx, [r12+{Context.THREAD}]
+  cmp qword ptr [rcx+{Thread.SIGNALS}], 0
+  pop rcx
+  je {again}
+  sub rsp, {RED_ZONE}
+  call safepoint
+  jmp {again}"""
 
 
 def _bulk(bits: int) -> str:
@@ -14,12 +27,16 @@ def _bulk(bits: int) -> str:
     in slots from the address in rax on, and the addresses of (base, length) pairs in rdx (and rcx, for the source).
 
     Bounds are checked first, so nothing is written if any byte lies outside. Only rax, rcx and rdx are clobbered.
+
+    What is long is done by pieces: the operands become those of the rest, and it begins again.
     """
     count, index, source = ("ecx", "edi", "esi") if bits == 32 else ("rcx", "rdi", "rsi")
+    word = "dword ptr" if bits == 32 else "qword ptr"
     outside = Service.BULK_OUTSIDE_32 if bits == 32 else Service.BULK_OUTSIDE_64
     return f"""
 .globl fill{bits}
 fill{bits}:
+fill{bits}_begin:
   push rdi
   mov {index}, [rax]
   mov {count}, [rax+16]
@@ -30,10 +47,22 @@ fill{bits}:
   ja fill{bits}_outside
   pop rcx
   add rdi, [rdx]
+  cmp rcx, {PIECE}
+  ja fill{bits}_long
   mov eax, [rax+8]
   rep stosb
   pop rdi
   jmp bulk_done
+fill{bits}_long:
+  add {word} [rax], {PIECE}
+  sub {word} [rax+16], {PIECE}
+  mov ecx, {PIECE}
+  push rax
+  mov eax, [rax+8]
+  rep stosb
+  pop rax
+  pop rdi
+{_look(f"fill{bits}_begin")}
 fill{bits}_outside:
   pop rcx
   pop rdi
@@ -42,6 +71,7 @@ fill{bits}_outside:
 
 .globl copy{bits}
 copy{bits}:
+copy{bits}_begin:
   push rdi
   push rsi
   push rbx
@@ -66,28 +96,43 @@ copy{bits}:
   mov rax, rdi
   sub rax, rsi
   cmp rax, rcx
+  mov rax, [rsp]
   jb copy{bits}_backwards
+  cmp rcx, {PIECE}
+  ja copy{bits}_long
   rep movsb
-  jmp copy{bits}_done
-copy{bits}_backwards:
-  std
-  lea rdi, [rdi+rcx-1]
-  lea rsi, [rsi+rcx-1]
-  mov rax, rcx
-  and ecx, 7
-  rep movsb
-  mov rcx, rax
-  shr rcx, 3
-  sub rdi, 7
-  sub rsi, 7
-  rep movsq
-  cld
 copy{bits}_done:
   pop rax
   pop rbx
   pop rsi
   pop rdi
   jmp bulk_done
+copy{bits}_long:
+  add {word} [rax], {PIECE}
+  add {word} [rax+8], {PIECE}
+  mov ecx, {PIECE}
+  rep movsb
+copy{bits}_again:
+  sub {word} [rax+16], {PIECE}
+  mov rcx, rbx
+  pop rax
+  pop rbx
+  pop rsi
+  pop rdi
+{_look(f"copy{bits}_begin")}
+copy{bits}_backwards:
+  cmp rcx, {PIECE}
+  ja copy{bits}_long_backwards
+  call copy_backwards
+  jmp copy{bits}_done
+copy{bits}_long_backwards:
+  # The last piece. What is left may then be copied forwards, if the memories overlap no more.
+  lea rdi, [rdi+rcx-{PIECE}]
+  lea rsi, [rsi+rcx-{PIECE}]
+  mov ecx, {PIECE}
+  call copy_backwards
+  mov rax, [rsp]
+  jmp copy{bits}_again
 copy{bits}_outside:
   mov rcx, rbx
   pop rax
@@ -107,6 +152,22 @@ outside{bits}:
 BULK: Final = f"""\
 {_bulk(32)}
 {_bulk(64)}
+# rcx bytes from rsi to rdi, the last ones first. Clobbers rax.
+copy_backwards:
+  std
+  lea rdi, [rdi+rcx-1]
+  lea rsi, [rsi+rcx-1]
+  mov rax, rcx
+  and ecx, 7
+  rep movsb
+  mov rcx, rax
+  shr rcx, 3
+  sub rdi, 7
+  sub rsi, 7
+  rep movsq
+  cld
+  ret
+
 # A loop may spend nearly all of its time here, where no signal interrupts it: so it looks by itself.
 bulk_done:
   mov rax, [r12+{Context.THREAD}]

@@ -11,12 +11,21 @@ from typing import Final
 from wasmine.compiler.machine import layout
 from wasmine.compiler.machine.amd64.linux import DATA, SYS_TGKILL
 from wasmine.compiler.machine.layout import KICK, LINGER, LOOK_AGAIN, TICK, Data, Thread
-from wasmine.compiler.machine.linux import SA_FLAGS, SA_ONSTACK, SA_RESTART, SA_SIGINFO, SIG_SETMASK, SIGSET_SIZE
+from wasmine.compiler.machine.linux import (
+    SA_FLAGS,
+    SA_MASK,
+    SA_ONSTACK,
+    SA_RESTART,
+    SA_SIGINFO,
+    SIG_SETMASK,
+    SIGSET_SIZE,
+)
 
 _ACTION: Final = 160  # room for a struct sigaction
 
 TICKER: Final = f"""\
-# int start_ticker(), r15 being the data page: 0 if it runs now.
+# int start_ticker(), r15 being the data page: 0 if it runs now. It sees to signal handlers that are set later; those that
+# are there are seen to here.
 start_ticker:
   mov eax, 1
   xchg [r15+{Data.TICKER}], eax
@@ -30,10 +39,15 @@ start_ticker:
   call [r15+{Data.CREATE_THREAD}]
   add rsp, 24
   test eax, eax
-  jz start_ticker_done
+  jz start_ticker_hook
   mov dword ptr [r15+{Data.TICKER}], 0
   mov eax, 1
 start_ticker_done:
+  ret
+start_ticker_hook:
+  mov edi, 1
+  call hook_signals
+  xor eax, eax
   ret
 
 # int hook_signals(install), r15 being the data page: whether a signal has CPython's handler without `python_signal` in
@@ -66,6 +80,8 @@ hook_look:
   lea rax, [rip+python_signal_here]
   mov [rsp], rax
   or dword ptr [rsp+{SA_FLAGS}], {SA_SIGINFO | SA_ONSTACK}
+  # `python_signal` sends a kick, which is to find the wasm code that was interrupted, not `python_signal`.
+  or dword ptr [rsp+{SA_MASK}], {1 << KICK - 1}
   mov edi, ebx
   mov rsi, rsp
   xor edx, edx

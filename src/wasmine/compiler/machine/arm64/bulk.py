@@ -12,14 +12,17 @@ from wasmine.compiler.machine.arm64.words import (
     LINK,
     LO,
     RET,
+    ZERO,
     add,
     add_imm,
     adds,
+    adr,
     b,
     b_if,
     cbnz,
     cbz,
     cmp,
+    csel,
     dup_bytes,
     ldp_q_post,
     ldp_q_pre,
@@ -36,16 +39,18 @@ from wasmine.compiler.machine.arm64.words import (
     strb_pre,
     sub,
     sub_imm,
+    subs,
     subs_imm,
 )
-from wasmine.compiler.machine.layout import Context, Thread
+from wasmine.compiler.machine.layout import PIECE, Context, Thread
 
 if TYPE_CHECKING:
     from wasmine.compiler.machine.arm64.assembly import Assembly
 
 # x12: the address of the operands' slots; x13 and x14: of (base, length) pairs. Bounds are checked first, so nothing is
 # written if any byte lies outside. Only what no operand is in is changed.
-_PIECE: Final = 32
+# What is long is done by pieces: the operands become those of the rest, and it begins again.
+_STEP: Final = 32
 
 
 def bulk(to: Assembly) -> None:
@@ -77,26 +82,43 @@ def _check(to: Assembly, index: int, pair: int, outside: str) -> None:
     to.to(outside, b_if(HI))
 
 
-def _pieces(to: Assembly, piece: tuple[int, ...], byte: tuple[int, ...]) -> None:
-    """Do the work of x10 bytes, by large pieces, then by single bytes."""
+def _cut(to: Assembly) -> None:
+    """The first piece: its length in x10, that of the rest as the operand."""
+    to(movz(17, PIECE >> 16, 16), subs(17, 10, 17), csel(17, 17, ZERO, HI), str_(17, 12, 16), sub(10, 10, 17))
+
+
+def _advance(to: Assembly, bits: int, *operands: int) -> None:
+    """The rest begins behind the piece: these operands, by their offsets, are addresses."""
+    load = ldr_w if bits == 32 else ldr
+    for operand in operands:
+        to(load(8, 12, operand), add(8, 8, 10), str_(8, 12, operand))
+
+
+def _piece(to: Assembly, again: str, step: tuple[int, ...], byte: tuple[int, ...]) -> None:
+    """Do x10 bytes, by steps of many, then one by one; then the rest, or return."""
     large, small, done = to.local("large"), to.local("small"), to.local("done")
-    single = to.local("single")
-    to(subs_imm(10, 10, _PIECE))
+    single, more = to.local("single"), to.local("more")
+    to(subs_imm(10, 10, _STEP))
     to.to(small, b_if(LO))
     to.label(large)
-    to(*piece, subs_imm(10, 10, _PIECE))
+    to(*step, subs_imm(10, 10, _STEP))
     to.to(large, b_if(HS))
     to.label(small)
-    to(add_imm(10, 10, _PIECE))
+    to(add_imm(10, 10, _STEP))
     to.label(single)
     to.to(done, cbz(10))
     to(*byte, sub_imm(10, 10, 1))
     to.to(single, b())
     to.label(done)
     # A loop may spend nearly all of its time here, where no signal interrupts it: so it looks by itself.
-    to(ldr(9, CONTEXT, Context.THREAD), ldr(9, 9, Thread.SIGNALS))
+    to(ldr(10, 12, 16), ldr(9, CONTEXT, Context.THREAD), ldr(9, 9, Thread.SIGNALS))
+    to.to(more, cbnz(10))
     to.to("bulk_requested", cbnz(9))
     to(RET)
+    to.label(more)
+    to.to(again, cbz(9))
+    to.to(again, adr(RESUME))
+    to.to("safepoint", b())
 
 
 def _fill(to: Assembly, bits: int) -> None:
@@ -104,8 +126,11 @@ def _fill(to: Assembly, bits: int) -> None:
     to.label(f"fill{bits}", public=True)
     to(load(9, 12), load(10, 12, 16))
     _check(to, 9, 13, f"fill{bits}_outside")
-    to(ldr(8, 13), add(9, 9, 8), ldr_w(8, 12, 8), dup_bytes(16, 8))
-    _pieces(to, (stp_q_post(16, 16, 9, _PIECE),), (strb_post(8, 9, 1),))
+    to(ldr(8, 13), add(9, 9, 8))
+    _cut(to)
+    _advance(to, bits, 0)
+    to(ldr_w(8, 12, 8), dup_bytes(16, 8))
+    _piece(to, f"fill{bits}", (stp_q_post(16, 16, 9, _STEP),), (strb_post(8, 9, 1),))
 
 
 def _copy(to: Assembly, bits: int) -> None:
@@ -119,15 +144,21 @@ def _copy(to: Assembly, bits: int) -> None:
     # Backwards only if the destination lies in the source: destination - source < count, unsigned.
     to(sub(17, 9, 16), cmp(17, 10))
     to.to(backwards, b_if(LO))
-    _pieces(
+    _cut(to)
+    _advance(to, bits, 0, 8)
+    _piece(
         to,
-        (ldp_q_post(16, 17, 16, _PIECE), stp_q_post(16, 17, 9, _PIECE)),
+        f"copy{bits}",
+        (ldp_q_post(16, 17, 16, _STEP), stp_q_post(16, 17, 9, _STEP)),
         (ldrb_post(8, 16, 1), strb_post(8, 9, 1)),
     )
+    # The last piece first. What is left may then be copied forwards, if the memories overlap no more.
     to.label(backwards)
     to(add(9, 9, 10), add(16, 16, 10))
-    _pieces(
+    _cut(to)
+    _piece(
         to,
-        (ldp_q_pre(16, 17, 16, -_PIECE), stp_q_pre(16, 17, 9, -_PIECE)),
+        f"copy{bits}",
+        (ldp_q_pre(16, 17, 16, -_STEP), stp_q_pre(16, 17, 9, -_STEP)),
         (ldrb_pre(8, 16, -1), strb_pre(8, 9, -1)),
     )

@@ -43,6 +43,7 @@ from wasmine.compiler.machine.arm64.words import (
     move_w,
     movn,
     movz,
+    orr,
     orr_w,
     stp,
     stp_pre,
@@ -52,7 +53,15 @@ from wasmine.compiler.machine.arm64.words import (
     subs_imm,
 )
 from wasmine.compiler.machine.layout import KICK, LINGER, LOOK_AGAIN, TICK, Data, Thread
-from wasmine.compiler.machine.linux import SA_FLAGS, SA_ONSTACK, SA_RESTART, SA_SIGINFO, SIG_SETMASK, SIGSET_SIZE
+from wasmine.compiler.machine.linux import (
+    SA_FLAGS,
+    SA_MASK,
+    SA_ONSTACK,
+    SA_RESTART,
+    SA_SIGINFO,
+    SIG_SETMASK,
+    SIGSET_SIZE,
+)
 
 if TYPE_CHECKING:
     from wasmine.compiler.machine.arm64.assembly import Assembly
@@ -69,7 +78,10 @@ def ticker(to: Assembly) -> None:
 
 
 def _start(to: Assembly) -> None:
-    """int start_ticker(): 0 if it runs now."""
+    """int start_ticker(): 0 if it runs now.
+
+    It sees to signal handlers that are set later; those that are there are seen to here.
+    """
     to.label("start_ticker")
     to(stp_pre(29, LINK, SP, -32), movz(11, 1))
     to.exchange(0, 19, Data.TICKER, 11)
@@ -77,9 +89,12 @@ def _start(to: Assembly) -> None:
     to(add_imm(0, SP, 16), ldr(1, 19, Data.TICKER_ATTRIBUTES))
     to.to("ticker", adr(2))
     to(movz(3, 0), ldr(16, 19, Data.CREATE_THREAD), blr(16))
-    to.to("start_done", cbz_w(0))
+    to.to("start_hook", cbz_w(0))
     to(str_w(ZERO, 19, Data.TICKER), movz(0, 1))
     to.to("start_done", b())
+    to.label("start_hook")
+    to(movz(0, 1))
+    to.to("hook_signals", bl())
     to.label("start_running")
     to(movz(0, 0))
     to.label("start_done")
@@ -107,7 +122,9 @@ def _hook_signals(to: Assembly) -> None:
     to.to("hook_done", cbz(20))
     to.to("python_signal", adr(9))
     to(str_(9, SP), ldr_w(9, SP, SA_FLAGS), *constant(10, SA_SIGINFO | SA_ONSTACK), orr_w(9, 9, 10))
-    to(str_w(9, SP, SA_FLAGS), move_w(0, 22), move_sp(1, SP), movz(2, 0), ldr(16, 19, Data.SIGNAL_ACTION), blr(16))
+    # `python_signal` sends a kick, which is to find the wasm code that was interrupted, not `python_signal`.
+    to(str_w(9, SP, SA_FLAGS), ldr(9, SP, SA_MASK), *constant(10, 1 << KICK - 1), orr(9, 9, 10), str_(9, SP, SA_MASK))
+    to(move_w(0, 22), move_sp(1, SP), movz(2, 0), ldr(16, 19, Data.SIGNAL_ACTION), blr(16))
     to.label("hook_next")
     to(add_imm(22, 22, 1), cmp_imm(22, 64))
     to.to("hook_look", b_if(LS))
