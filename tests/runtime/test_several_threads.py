@@ -15,6 +15,7 @@ import pytest
 import wasmine
 from wasmine import Limits, Module, Runtime, Timeout, WasmineError
 from wasmine.format.types import I32
+from wasmine.runtime.gil import FREE_THREADED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -181,6 +182,24 @@ def test_a_call_with_short_host_functions_lets_others_run_too(compiler: str) -> 
     instance = Runtime(compiler, limits=Limits(timeout=0.2)).instantiate(text, {"host": {"call": abs}})
     with pytest.raises(Timeout):
         instance.exports.spin()
+
+
+@pytest.mark.skipif(not FREE_THREADED, reason="only a free-threaded Python can be without a GIL")
+@pytest.mark.parametrize("gil", ["0", "1"])
+def test_the_gil_is_released_in_every_call_where_there_is_none(compiler: str, gil: str) -> None:
+    script = """
+        import sys, threading, wasmine
+        from wasmine import Limits, Runtime, Timeout
+        runtime = Runtime(sys.argv[1], limits=Limits(timeout=0.2))
+        spin = runtime.instantiate('(module (func (export "spin") (loop $again (br $again))))').exports.spin
+        try:
+            spin()
+        except Timeout:
+            print(sys._is_gil_enabled(), runtime.engine.release)
+    """
+    command = [sys.executable, "-X", f"gil={gil}", "-c", textwrap.dedent(script), compiler]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ({"0": "False True\n", "1": "True False\n"}[gil], "")
 
 
 def test_unknown_ways_to_treat_the_gil_are_refused() -> None:

@@ -12,7 +12,7 @@ from wasmine.format.types import FUNCREF, I32, I64, FuncType, GlobalType, Memory
 from wasmine.format.types import Limits as Range
 from wasmine.runtime import linking
 from wasmine.runtime.cache import Cache
-from wasmine.runtime.gil import FREE_THREADED
+from wasmine.runtime.gil import enabled as gil_enabled
 from wasmine.runtime.host import declared_type, fit
 from wasmine.runtime.instance import Imported, Instance
 from wasmine.runtime.limits import Limits
@@ -125,7 +125,7 @@ class Runtime:
             from wasmine.compiler.engine import CompilerEngine
 
             # Without a lock, a thread that does not say it is away makes all others wait when objects are collected.
-            release = FREE_THREADED if self._gil == "auto" else self._gil == "release"
+            release = not gil_enabled() if self._gil == "auto" else self._gil == "release"
             return CompilerEngine(self._bounds, release=release)
         from wasmine.interpreter.engine import InterpreterEngine
 
