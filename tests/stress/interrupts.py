@@ -27,6 +27,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -171,13 +172,15 @@ def signals(engine: Any, count: int, seed: str) -> Report:
     """Signals at random moments of the main thread, two for each call: one whose handler returns, one that raises."""
     report, random = Report(), Random(seed)
     loops = ways(*guests(engine))
-    number, handled = 0, False
+    number, handled, ended = 0, False, False
     sender = subprocess.Popen([sys.executable, "-c", SENDER, str(os.getpid()), seed], stdin=subprocess.PIPE, bufsize=0)
     assert sender.stdin is not None
     request = sender.stdin.fileno()
 
     def handler(*_: object) -> None:
         nonlocal handled
+        if ended:
+            return
         if handled:
             raise Stop(number)
         handled = True
@@ -197,7 +200,10 @@ def signals(engine: Any, count: int, seed: str) -> Report:
                 if error.args != (number,) or not handled:
                     report.problems.append(f"signal {error.args} arrived as number {number}")
             except BaseException as error:
-                report.problems.append(f"{error!r} where a signal was due")
+                ended = True
+                report.problems.append(f"{error!r} where signal {number} was due")
+                traceback.print_exception(error)
+                break
         if report.handled != count:
             report.problems.append(f"{report.handled} signals of {count} were handled and gone on")
     finally:
@@ -339,9 +345,10 @@ def cancellations(engine: Any, count: int, seed: str) -> Report:
 def held() -> dict[str, int]:
     """What the process has."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
-    found = {"KiB": pages * os.sysconf("SC_PAGE_SIZE") >> 10, "blocks": sys.getallocatedblocks()}
-    if hasattr(sys, "gettotalrefcount"):
-        found["references"] = sys.gettotalrefcount()
+    found = {"KiB": pages * os.sysconf("SC_PAGE_SIZE") >> 10}
+    for what, count in (("blocks", "getallocatedblocks"), ("references", "gettotalrefcount")):
+        if hasattr(sys, count):
+            found[what] = getattr(sys, count)()
     return found
 
 
