@@ -30,6 +30,7 @@ TEXT = """(module
   (func (export "both") (param externref) (result externref i32) (local.get 0) (i32.const 7))
   (func (export "same") (param externref) (result externref) (local.get 0))
   (func (export "host") (param externref) (call $f (local.get 0) (i32.const 7)))
+  (func $self (export "self") (result externref funcref) (ref.null extern) (ref.func $self))
   (func (export "spin") (loop (br 0)))
   (func $down (export "down") (param i32) (if (local.get 0) (then (call $down (i32.sub (local.get 0) (i32.const 1)))))
     (drop (i32.load (i32.const -1))) (drop (i32.div_s (i32.const 1) (local.get 0)))))"""
@@ -71,7 +72,7 @@ CALLS: dict[str, tuple[int, Callable[[Any, object], object]]] = {
     "the second result": (Data.INT_FROM_SIGNED, lambda exports, value: exports.both(value)),
     "the tuple of results": (Data.TUPLE_NEW, lambda exports, value: exports.both(value)),
     "the second argument of a host function": (Data.INT_FROM_SIGNED, lambda exports, value: exports.host(value)),
-    "a reference": (Data.INT_FROM_UNSIGNED, lambda exports, value: exports.same(value)),
+    "a function": (Data.INT_FROM_UNSIGNED, lambda exports, value: exports.self()),
     "the number of a new reference": (Data.CALL_OBJECTS, lambda exports, value: exports.same([])),
     "the arguments of a call that Python has to make": (Data.TUPLE_NEW, lambda exports, value: exports.same()),
 }
