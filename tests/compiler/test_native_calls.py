@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 from tests.conftest import skip_unless_available
-from tests.objects import COUNTED
+from tests.objects import COUNTED, allocated_blocks
 
 import wasmine
 from wasmine import Trap, TrapKind, WasmException
@@ -444,6 +444,44 @@ def test_a_wasm_exception_is_caught_or_passes(compiled: Instantiate) -> None:
     assert exports.caught() == 6
 
 
+def test_any_number_of_objects_is_known(compiled: Instantiate) -> None:
+    """More than fit where machine code looks for them at first, and objects that lie in different places there."""
+    exports = compiled(ECHO).exports
+    objects = [kind() for kind in (object, list, lambda: bytearray(5000), lambda: [0] * 500) for _ in range(700)]
+    for _ in range(3):
+        assert all(exports.externref(value) is value for value in objects)
+        assert all(exports.externref(value) is value for value in reversed(objects))
+    assert exports.externref(None) is None
+
+
+@counting
+def test_results_and_references_leave_no_counts_behind(compiled: Instantiate) -> None:
+    exports = compiled(ECHO).exports
+    bits = b"0123456789abcdef"
+    markers = [object() for _ in range(200)]
+    for marker in markers:
+        exports.externref(marker)
+    gc.collect()
+    before, blocks = [sys.getrefcount(marker) for marker in markers], allocated_blocks()
+    for _ in range(100):
+        for marker in markers:
+            assert exports.externref(marker) is marker
+            found = exports.mixed(-1, 1e300, marker, bits, 1 << 40, 1.0)
+            assert found == (1.0, 1 << 40, bits, marker, 1e300, -1)
+    del found
+    gc.collect()
+    assert [sys.getrefcount(marker) for marker in markers] == before
+    assert allocated_blocks() - blocks < 500
+
+
+def test_a_tuple_of_results_is_seen_by_the_collector(compiled: Instantiate) -> None:
+    exports = compiled(ECHO).exports
+    cycle: list[Any] = []
+    found = exports.mixed(1, 2.0, cycle, b"0123456789abcdef", 3, 4.0)
+    assert gc.is_tracked(found) or not COUNTED
+    assert any(value is cycle for value in gc.get_referents(found))
+
+
 @counting
 def test_a_host_function_leaks_nothing(compiled: Instantiate) -> None:
     marker, error = object(), KeyError("x")
@@ -486,10 +524,12 @@ def test_an_object_that_cannot_be_found_leaves_nothing_behind(compiled: Instanti
         {"h": {"f": lambda *args: called.append(args)}},
     ).exports
     assert outcome(exports.give, marker) == outcome(exports.self, marker) == ("KeyError", "'lost'")
+    gc.collect()  # tracebacks
     before = sys.getrefcount(marker)
     for _ in range(100):
         outcome(exports.give, marker)
         outcome(exports.self, marker)
+    gc.collect()
     assert sys.getrefcount(marker) == before
     assert not called
 

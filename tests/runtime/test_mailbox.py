@@ -32,6 +32,29 @@ def test_a_reader_waits_for_an_item() -> None:
     assert box.get() == 7
 
 
+def test_many_put_while_the_reader_wakes() -> None:
+    """CPython 3.13 hands a lock over to who has waited for a millisecond; its debug build aborts if it is released again
+    before that thread runs.
+    """
+    box: Mailbox[int] = Mailbox()
+    count = 200
+
+    def put() -> None:
+        for number in range(count):
+            time.sleep(0.002)
+            for _ in range(3):
+                box.put(number)
+
+    putting = [threading.Thread(target=put) for _ in range(2)]
+    for thread in putting:
+        thread.start()
+    found = sorted(box.get(60) for _ in range(count * 2 * 3))  # type: ignore[type-var]
+    for thread in putting:
+        thread.join()
+    assert found == sorted(list(range(count)) * 6)
+    assert not box
+
+
 def test_waiting_ends_in_a_rain_of_signals() -> None:
     box: Mailbox[int] = Mailbox()
     ended = threading.Event()

@@ -1,9 +1,12 @@
 """Stops guests at random moments, and counts: none is lost, none arrives where it should not, nothing leaks.
 
-Time limits, traps and exceptions of host functions on the main and on other threads, signals whose handlers raise or
-return, and cancelled calls under asyncio, in loops, host functions and nested calls; while a timer sends another signal
-every few milliseconds. A stop that is lost shows as a guest that runs on: after `PATIENCE` seconds without 100 more calls all
-stacks are printed and the process ends.
+Time limits, traps and exceptions of host functions, fuel that runs out and is filled up, and calls that are cancelled under
+asyncio, on the main and on other threads, and signals whose handlers raise or return; in loops, host functions and nested
+calls; while a timer sends another signal every few milliseconds. A stop that is lost shows as a guest that runs on: after
+`PATIENCE` seconds without 100 more calls all stacks are printed and the process ends.
+
+Each round says how much memory the process has, how many blocks Python's allocator gave out, and, where Python counts them
+(`sys.gettotalrefcount`, debug builds), how many references there are.
 
     python tests/stress/interrupts.py --count 100000 --engine compiler
     python tests/stress/interrupts.py --count 100000 --kind signals --kind errors --gil release
@@ -24,13 +27,14 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
 import wasmine
-from wasmine import Module, Runtime, Timeout
+from wasmine import Limits, Module, OutOfFuel, Runtime, Timeout
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,6 +57,26 @@ GUEST: Final = """(module
       (local.set $sum (i32.add (local.get $sum) (local.get $n)))
       (br_if $again (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
     (local.get $sum)))"""
+
+COUNTER: Final = """(module
+  (import "host" "call" (func $call))
+  (memory (export "memory") 1)
+  (global $state (export "state") (mut i32) (i32.const 1))
+  (global $steps (export "steps") (mut i32) (i32.const 0))
+  (func $step
+    (global.set $state (i32.add (i32.mul (global.get $state) (i32.const 1664525)) (i32.const 1013904223)))
+    (i32.store (i32.and (global.get $state) (i32.const 0xfffc)) (global.get $state))
+    (global.set $steps (i32.add (global.get $steps) (i32.const 1))))
+  (func (export "run") (param $end i32)
+    (loop $again
+      (call $step)
+      (call $call)
+      (br_if $again (i32.lt_u (global.get $steps) (local.get $end))))))"""
+"""What it has done is in globals and memory, and it may run out of fuel before any step: so it can go on there."""
+
+RUN_COST: Final = 2
+LOOP_COST: Final = 7
+STEP_COST: Final = 16
 
 
 class Stop(Exception):
@@ -97,7 +121,7 @@ def guests(engine: Any) -> list[wasmine.Instance]:
     return [inner, outer]
 
 
-def ways(inner: wasmine.Instance, outer: wasmine.Instance) -> list[Callable[[], object]]:
+def ways(inner: wasmine.Instance, outer: wasmine.Instance) -> list[Any]:
     """Calls that never end."""
     return [inner.exports.spin, inner.exports["keep calling"], outer.exports.call]
 
@@ -148,13 +172,15 @@ def signals(engine: Any, count: int, seed: str) -> Report:
     """Signals at random moments of the main thread, two for each call: one whose handler returns, one that raises."""
     report, random = Report(), Random(seed)
     loops = ways(*guests(engine))
-    number, handled = 0, False
+    number, handled, ended = 0, False, False
     sender = subprocess.Popen([sys.executable, "-c", SENDER, str(os.getpid()), seed], stdin=subprocess.PIPE, bufsize=0)
     assert sender.stdin is not None
     request = sender.stdin.fileno()
 
     def handler(*_: object) -> None:
         nonlocal handled
+        if ended:
+            return
         if handled:
             raise Stop(number)
         handled = True
@@ -174,7 +200,10 @@ def signals(engine: Any, count: int, seed: str) -> Report:
                 if error.args != (number,) or not handled:
                     report.problems.append(f"signal {error.args} arrived as number {number}")
             except BaseException as error:
-                report.problems.append(f"{error!r} where a signal was due")
+                ended = True
+                report.problems.append(f"{error!r} where signal {number} was due")
+                traceback.print_exception(error)
+                break
         if report.handled != count:
             report.problems.append(f"{report.handled} signals of {count} were handled and gone on")
     finally:
@@ -215,6 +244,77 @@ def errors(engine: Any, count: int, seed: str) -> Report:
     return report
 
 
+class Steps:
+    """What `COUNTER` must have done. `slice(fuel)` is a call of `run` with so much fuel: what is left."""
+
+    def __init__(self, end: int) -> None:
+        self.end = end
+        self.done = self.called = 0
+        self.state = 1
+        self.memory = bytearray(1 << 16)
+
+    def slice(self, fuel: int) -> int:
+        if fuel < RUN_COST:
+            return fuel
+        fuel -= RUN_COST
+        while True:
+            if fuel < LOOP_COST:
+                return fuel
+            fuel -= LOOP_COST
+            if fuel < STEP_COST:
+                return fuel
+            fuel -= STEP_COST
+            self.state = (self.state * 1664525 + 1013904223) & 0xFFFF_FFFF
+            at = self.state & 0xFFFC
+            self.memory[at : at + 4] = self.state.to_bytes(4, "little")
+            self.done += 1
+            self.called += 1
+            if self.done >= self.end:
+                return fuel
+
+
+def fuel(engine: Any, count: int, seed: str) -> Report:
+    """Guests that run out of fuel at random places, get more, and go on: just as far as what they had takes them."""
+    report, random = Report(), Random(seed)
+    runtime, module = Runtime(engine, gil=GIL, limits=Limits(fuel=0)), Module(COUNTER)
+    called = 0
+
+    def host() -> None:
+        nonlocal called
+        called += 1
+
+    slices = 0
+    while slices < count:
+        called = 0
+        instance = runtime.instantiate(module, {"host": {"call": host}})
+        exports = instance.exports
+        steps = Steps(random.randrange(1000))
+        while steps.done < max(steps.end, 1):
+            alive()
+            slices += 1
+            given = random.choice((random.randrange(100), random.randrange(5000)))
+            instance.fuel = given
+            try:
+                exports.run(steps.end)
+                ended = True
+                report.finished += 1
+            except OutOfFuel:
+                ended = False
+                report.stopped += 1
+            except BaseException as error:
+                report.problems.append(f"{error!r} where fuel was to run out")
+                return report
+            left = steps.slice(given)
+            found = instance.fuel, called, exports.steps.value, exports.state.value & 0xFFFF_FFFF, ended
+            expected = left, steps.called, steps.done, steps.state, steps.done >= max(steps.end, 1)
+            if found != expected:
+                report.problems.append(f"(fuel, calls, steps, state, end) are {found} instead of {expected}")
+                return report
+        if bytes(exports.memory.view()) != bytes(steps.memory):
+            report.problems.append("a guest that went on has written other values than one that was not stopped")
+    return report
+
+
 def cancellations(engine: Any, count: int, seed: str) -> Report:
     """Calls under asyncio that are cancelled at random moments, a few at a time."""
     report = Report()
@@ -225,9 +325,10 @@ def cancellations(engine: Any, count: int, seed: str) -> Report:
         loops = ways(inner, outer)
         for _ in range(count // 4):
             alive()
+            loop = random.choice(loops)
             try:
                 async with asyncio.timeout(random.random() * 0.002):
-                    await wasmine.to_thread(random.choice(loops))
+                    await (loop.async_() if random.random() < 0.5 else wasmine.to_thread(loop))
                 report.problems.append("a loop without an end has ended")
             except TimeoutError:
                 report.stopped += 1
@@ -241,9 +342,14 @@ def cancellations(engine: Any, count: int, seed: str) -> Report:
     return report
 
 
-def resident() -> int:
-    """Bytes of memory that the process has."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+def held() -> dict[str, int]:
+    """What the process has."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    found = {"KiB": pages * os.sysconf("SC_PAGE_SIZE") >> 10}
+    for what, count in (("blocks", "getallocatedblocks"), ("references", "gettotalrefcount")):
+        if hasattr(sys, count):
+            found[what] = getattr(sys, count)()
+    return found
 
 
 KINDS: Final[dict[str, Callable[[Any, int, str], Report]]] = {
@@ -251,11 +357,9 @@ KINDS: Final[dict[str, Callable[[Any, int, str], Report]]] = {
     "signals": signals,
     "cancellations": cancellations,
     "errors": errors,
+    "fuel": fuel,
 }
-ON_ANY_THREAD: Final = (
-    "time-limits",
-    "errors",
-)  # Python's signal handlers run on the main thread, which has the event loop
+ON_ANY_THREAD: Final = tuple(kind for kind in KINDS if kind != "signals")  # their handlers run on the main thread
 
 
 def run(engine: Any, count: int, seed: str, kinds: list[str]) -> Report:
@@ -322,11 +426,11 @@ def main() -> int:
         )
         gc.collect()
         problems += report.problems
-        sizes.append((resident() >> 10, sys.getallocatedblocks()))
+        sizes.append(held())
         print(
             f"{number + 1}/{rounds}: {report.stopped} stopped, {report.finished} finished in time, {report.handled} "
             f"handled and gone on, {report.raised} traps and exceptions, {others[0]} other signals; "
-            f"{sizes[-1][0]} KiB, {sizes[-1][1]} blocks",
+            + ", ".join(f"{size} {what}" for what, size in sizes[-1].items()),
             flush=True,
         )
     faulthandler.cancel_dump_traceback_later()
@@ -335,8 +439,8 @@ def main() -> int:
         problems.append("no other signal was handled")
     for problem in problems[:20]:
         print(problem)
-    print(f"{len(problems)} problems; from the second round on {sizes[-1][0] - sizes[1][0]:+} KiB, ", end="")
-    print(f"{sizes[-1][1] - sizes[1][1]:+} blocks")
+    growth = ", ".join(f"{size - sizes[1][what]:+} {what}" for what, size in sizes[-1].items())
+    print(f"{len(problems)} problems; from the second round on {growth}")
     return 1 if problems else 0
 
 

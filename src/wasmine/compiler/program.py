@@ -11,6 +11,7 @@ import ctypes
 from typing import TYPE_CHECKING, Final, cast
 
 from wasmine.compiler.machine.layout import Call
+from wasmine.compiler.references import Known
 from wasmine.compiler.values import in_vector_register, slot_count
 from wasmine.format.types import F32, F64, I32, I64, V128, Heap, RefType, is_function_type
 
@@ -31,12 +32,10 @@ class Programs:
     def __init__(self, references: References, symbols: Mapping[str, int]) -> None:
         self._references = references
         self._symbols = symbols
-        self._number, self._of_function = (
-            references.number,
-            references.of_function,
-        )  # held: programs have their addresses
+        # Held: programs have their addresses.
+        self._number, self._of_function = references.known_number, references.of_function
         self._function = references.function
-        self._nothing: dict[int, int] = {}
+        self._nothing = Known()
         self._keep: list[ctypes.Array[ctypes.c_uint64]] = []
         self._calls: dict[DefinedType, int] = {}
         self._hosts: dict[tuple[DefinedType, bool], int | None] = {}
@@ -99,9 +98,9 @@ class Programs:
         assert isinstance(type, RefType)
         step = self._symbols["take_reference"]
         if type.nullable and type.heap is Heap.EXTERN:
-            return [step, id(self._references.numbers), id(self._number)]
+            return [step, self._references.known.place, id(self._number)]
         if type.nullable and type.heap is Heap.FUNC:
-            return [step, id(self._nothing), id(self._of_function)]
+            return [step, self._nothing.place, id(self._of_function)]
         return None
 
     def _box(self, type: ValueType) -> list[int] | None:
@@ -109,11 +108,10 @@ class Programs:
         if type in _NUMBERS:
             return [self._symbols[f"box_{_NUMBERS[type]}"]]
         assert isinstance(type, RefType)
-        step = self._symbols["box_reference"]
         if is_function_type(type):
-            return [step, 0, id(self._function)]
+            return [self._symbols["box_function"], id(self._function)]
         if type.heap is Heap.EXTERN:
-            return [step, id(self._references.objects), 0]
+            return [self._symbols["box_reference"]]
         return None
 
 

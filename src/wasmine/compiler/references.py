@@ -5,11 +5,12 @@ from __future__ import annotations
 import ctypes
 import itertools
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from wasmine.compiler.contexts import contexts
 from wasmine.compiler.domain import Domain
 from wasmine.compiler.hosts import hosts
+from wasmine.compiler.machine import python
 from wasmine.compiler.machine.layout import Record
 from wasmine.compiler.values import Convention, Slots
 from wasmine.format.types import FuncType, is_function_type
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from wasmine.format.types import DefinedType, RefType, ValueType
+
+_LEAST: Final = 64
+"""Slots in the first table of `Known`."""
 
 _type_numbers: weakref.WeakKeyDictionary[DefinedType, int] = weakref.WeakKeyDictionary()
 _next_type_number = itertools.count(1)
@@ -45,9 +49,49 @@ def display_address(type: DefinedType) -> int:
     return ctypes.addressof(found)
 
 
+class Known:
+    """Addresses of objects, for machine code: `place` is where the address of a hash table stands, of 8-byte words.
+
+    The first is its size less 1, a mask; at least half of the others are 0. Who does not find what it looks for asks
+    Python, so a table that is outgrown meanwhile does no harm. They are all kept: another thread may be reading one.
+    """
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._place = ctypes.c_uint64()
+        self.place = ctypes.addressof(self._place)
+        self._tables: list[ctypes.Array[ctypes.c_uint64]] = []
+        self._make(_LEAST)
+
+    def _make(self, size: int) -> None:
+        table = (ctypes.c_uint64 * (1 + size))(size - 1)
+        for i in range(1, len(self._tables[-1]) if self._tables else 0):
+            if self._tables[-1][i]:
+                self._put(table, self._tables[-1][i])
+        self._tables.append(table)
+        self._place.value = ctypes.addressof(table)
+
+    @staticmethod
+    def _put(table: ctypes.Array[ctypes.c_uint64], address: int) -> bool:
+        mask = table[0]
+        i = (address ^ address >> 8) >> 4 & mask
+        while table[1 + i]:
+            if table[1 + i] == address:
+                return False
+            i = i + 1 & mask
+        table[1 + i] = address
+        return True
+
+    def add(self, address: int) -> None:
+        """An object is known from now on. It lives as long as machine code may look for it. The caller holds `lock`."""
+        self._count += self._put(self._tables[-1], address)
+        if 2 * self._count > self._tables[-1][0]:
+            self._make(4 * (self._tables[-1][0] + 1))
+
+
 class References:
-    """The references of one engine, `owner`. What a number stands for is kept alive as long as the engine is. Machine code
-    looks things up in `objects` (by number) and `numbers` (by id; an object that has a number lives, so its id is its own).
+    """The references of one engine, `owner`. What a number stands for is kept alive as long as the engine is. Where machine
+    code works with objects it is the object's address, and what is `known` needs no Python.
 
     `common` is the domain of the instances that can pass function references as arguments, results or in exceptions.
     """
@@ -55,9 +99,11 @@ class References:
     def __init__(self, owner: object) -> None:
         self._owner = owner
         self.common = Domain()
+        self.known = Known()
+        self._are_addresses = python.host().native
         self._next_number = itertools.count(1)
-        self.objects: dict[int, Any] = {0: None}
-        self.numbers: dict[int, int] = {}
+        self._objects: dict[int, Any] = {0: None}  # by number
+        self._numbers: dict[int, int] = {}  # by id: an object that has a number lives, so its id is its own
         self._slots: dict[tuple[ValueType, ...], Slots] = {}
         self._conventions: dict[DefinedType, Convention] = {}
 
@@ -82,16 +128,23 @@ class References:
         if value is None:
             return 0
         with lock:
-            found = self.numbers.get(id(value))
+            found = self._numbers.get(id(value))
             if found is None:
-                found = next(self._next_number)
-                self.objects[found] = value
-                self.numbers[id(value)] = found
+                found = id(value) if self._are_addresses else next(self._next_number)
+                self._objects[found] = value
+                self._numbers[id(value)] = found
             return found
+
+    def known_number(self, value: Any) -> int:
+        """The same for machine code, which finds it by itself from now on. Where numbers are addresses."""
+        found = self.number(value)
+        with lock:
+            self.known.add(found)
+        return found
 
     def object(self, number: int) -> Any:
         """What a number stands for."""
-        return self.objects[number]
+        return self._objects[number]
 
     def record(self, function: Function | None) -> int:
         """The address of the record of a function that is passed to machine code; 0 for null. TypeError for another

@@ -6,13 +6,16 @@ over (CPython 3.11 to 3.13: what is left of the time gets negative, which means 
 
 from __future__ import annotations
 
+import operator
 import threading
 import time
 from collections import deque
 from contextlib import suppress
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 Item = TypeVar("Item")
+
+_open: Final = operator.methodcaller("release")
 
 
 class Mailbox(Generic[Item]):
@@ -20,21 +23,26 @@ class Mailbox(Generic[Item]):
 
     def __init__(self) -> None:
         self._items: deque[Item] = deque()
-        self._something = threading.Lock()  # held unless there may be something
-        self._something.acquire()
+        # What the reader waits for: a lock that is held until somebody takes it out of here and releases it. So it is
+        # released once: CPython 3.13 may already have handed a lock over that nobody has been seen to release, and must not
+        # find it released again.
+        self._gates: deque[threading.Lock] = deque(maxlen=1)
 
     def put(self, item: Item) -> None:
         """Add an item."""
         self._items.append(item)
-        with suppress(RuntimeError):  # it is not held: the reader was told already
-            self._something.release()
+        with suppress(IndexError):  # nobody waits
+            next(map(_open, iter(self._gates.pop, None)))  # in one piece: no signal handler runs before it is open
 
     def get(self, seconds: float | None = None) -> Item | None:
         """The oldest item; None if there was none for so long."""
         end = None if seconds is None else time.monotonic() + seconds
         while not self._items:
+            gate = threading.Lock()
+            gate.acquire()
+            self._gates.append(gate)
             left = -1 if end is None else max(end - time.monotonic(), 0)
-            if not self._something.acquire(timeout=left):
+            if not self._items and not gate.acquire(timeout=left):
                 return None
         return self._items.popleft()
 

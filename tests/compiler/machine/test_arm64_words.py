@@ -33,6 +33,8 @@ ENCODED = {
     "cmn x0, #1": (words.cmn_imm(0, 1), 0xB100041F),
     "cmp sp, x9": (words.cmp_sp(9), 0xEB2963FF),
     "bic x11, x0, x11": (words.bic(11, 0, 11), 0x8A2B000B),
+    "and x9, x9, x10": (words.and_(9, 9, 10), 0x8A0A0129),
+    "eor x11, x9, x9, lsr #8": (words.eor_lsr(11, 9, 9, 8), 0xCA49212B),
     "orr x9, x1, x2": (words.orr(9, 1, 2), 0xAA020029),
     "orr w12, w12, w9": (words.orr_w(12, 12, 9), 0x2A09018C),
     "lsl x10, x11, x10": (words.lsl(10, 11, 10), 0x9ACA216A),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from tests.compiler.machine.conftest import Run, expect
 from tests.objects import COUNTED
@@ -158,6 +160,53 @@ print(len(glue.load().threads._free) <= 2, growth(work) - plain < 500 * 2 * 4096
 """
     )
     expect(run(script), "True True")
+
+
+def test_a_thread_that_was_interrupted_in_its_first_call_calls_again(run: Run) -> None:
+    """By what a signal handler raises: machine code and Python must find the same block afterwards."""
+    script = (
+        COUNTER
+        + """
+from wasmine.compiler.machine import libc
+exports, before = instance(COUNTER).exports, libc.set_thread_specific
+def interrupted(key, value):
+    before(key, value)
+    libc.set_thread_specific = before
+    raise KeyboardInterrupt
+def work():
+    libc.set_thread_specific = interrupted
+    try:
+        exports.sum(3)
+    except KeyboardInterrupt:
+        print("stopped", trapped(exports.load, -1), exports.sum(3))
+thread = threading.Thread(target=work)
+thread.start()
+thread.join()
+"""
+    )
+    expect(run(script), "stopped TrapKind.MEMORY_OUT_OF_BOUNDS 6")
+
+
+@pytest.mark.skipif(not hasattr(sys, "getallocatedblocks"), reason="this Python does not count what it has allocated")
+def test_a_thread_that_ends_leaves_nothing_to_the_allocator(run: Run) -> None:
+    """CPython 3.11 loses the dictionary that it keeps `errno` in, if ctypes is used once more while a thread goes."""
+    script = (
+        COUNTER
+        + """
+exports = instance(COUNTER).exports
+def growth():
+    before = sys.getallocatedblocks()
+    for _ in range(500):
+        thread = threading.Thread(target=exports.sum, args=(3,))
+        thread.start()
+        thread.join()
+    gc.collect()
+    return sys.getallocatedblocks() - before
+growth()
+print(growth() < 500)
+"""
+    )
+    expect(run(script), "True")
 
 
 @pytest.mark.parametrize(

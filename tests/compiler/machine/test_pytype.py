@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import sys
+import types
 import weakref
 from typing import Any
 
@@ -103,3 +104,31 @@ def test_objects_that_are_laid_out_in_another_way_are_noticed(monkeypatch: pytes
     monkeypatch.setattr(pytype, "id", lambda value: id(other), raising=False)
     with pytest.raises(OSError, match="how this Python lays its objects out"):
         pytype.type_offset()
+
+
+def test_what_is_known_of_tuples_and_ints_here() -> None:
+    assert pytype.items_offset() == tuple.__basicsize__
+    mask, zero, digit = pytype.int_layout()
+    assert digit > 0  # small ints are read where they lie, on every Python that there is
+
+    def distance(value: int) -> int:
+        word = ctypes.c_uint64.from_address(id(value) + object.__basicsize__).value
+        return ((word & mask) - zero) % (1 << 64)
+
+    for value in (0, 1, 2, 255, 256, 257, 258, 65_535, (1 << 29) + 5, (1 << 30) - 1):
+        assert distance(value) == (digit if value else 0)
+    for value in (-1, -5, -6, -(1 << 29), 1 << 30, -(1 << 30), (1 << 31) - 1, 1 << 32, 1 << 60, 1 << 90, 1 << 2000):
+        assert distance(value) > digit
+
+
+@pytest.mark.parametrize("name", ["bits_per_digit", "sizeof_digit"])
+def test_ints_of_other_digits_are_left_to_python(monkeypatch: Any, name: str) -> None:
+    info = {"bits_per_digit": 30, "sizeof_digit": 4, name: 15}
+    monkeypatch.setattr(pytype.sys, "int_info", types.SimpleNamespace(**info))
+    assert pytype.int_layout() == (0, 1, 0)
+
+
+def test_tuples_that_are_laid_out_otherwise_are_refused(monkeypatch: Any) -> None:
+    monkeypatch.setattr(pytype, "_word", lambda value, offset: 0)
+    with pytest.raises(OSError, match="how this Python lays its objects out"):
+        pytype.items_offset()

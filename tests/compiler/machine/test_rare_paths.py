@@ -27,9 +27,11 @@ TEXT = """(module
   (import "h" "f" (func $f (param externref i32)))
   (memory 1)
   (func (export "number") (result i32) (i32.const 7))
+  (func (export "number32") (param i32) (result i32) (local.get 0))
   (func (export "both") (param externref) (result externref i32) (local.get 0) (i32.const 7))
   (func (export "same") (param externref) (result externref) (local.get 0))
   (func (export "host") (param externref) (call $f (local.get 0) (i32.const 7)))
+  (func $self (export "self") (result externref funcref) (ref.null extern) (ref.func $self))
   (func (export "spin") (loop (br 0)))
   (func $down (export "down") (param i32) (if (local.get 0) (then (call $down (i32.sub (local.get 0) (i32.const 1)))))
     (drop (i32.load (i32.const -1))) (drop (i32.div_s (i32.const 1) (local.get 0)))))"""
@@ -57,6 +59,20 @@ def failing(field: int) -> Iterator[None]:
         loaded.set(field, before)
 
 
+@contextlib.contextmanager
+def changed(*fields: tuple[int, int]) -> Iterator[None]:
+    """Fields of the data page have other values."""
+    loaded = glue.load()
+    before = [(field, ctypes.c_uint64.from_address(loaded._data + field).value) for field, _ in fields]
+    for field, value in fields:
+        loaded.set(field, value)
+    try:
+        yield
+    finally:
+        for field, value in before:
+            loaded.set(field, value)
+
+
 def raises_memory_error(call: Callable[..., object], *args: object) -> bool:
     """Whether a call raises MemoryError, of which nothing is kept."""
     try:
@@ -71,7 +87,7 @@ CALLS: dict[str, tuple[int, Callable[[Any, object], object]]] = {
     "the second result": (Data.INT_FROM_SIGNED, lambda exports, value: exports.both(value)),
     "the tuple of results": (Data.TUPLE_NEW, lambda exports, value: exports.both(value)),
     "the second argument of a host function": (Data.INT_FROM_SIGNED, lambda exports, value: exports.host(value)),
-    "a reference": (Data.INT_FROM_UNSIGNED, lambda exports, value: exports.same(value)),
+    "a function": (Data.INT_FROM_UNSIGNED, lambda exports, value: exports.self()),
     "the number of a new reference": (Data.CALL_OBJECTS, lambda exports, value: exports.same([])),
     "the arguments of a call that Python has to make": (Data.TUPLE_NEW, lambda exports, value: exports.same()),
 }
@@ -89,6 +105,15 @@ def test_no_memory_for_an_object_is_an_error_and_leaves_no_references(exports: A
             assert raises_memory_error(call, exports, value)
     assert sys.getrefcount(value) - before < 10  # pytest or the interpreter may keep the last exception
     assert exports.both(value) == (value, 7)
+
+
+@pytest.mark.skipif(not COUNTED, reason="only CPython's ints are read by machine code")
+def test_where_ints_are_laid_out_otherwise_a_function_of_cpython_reads_them(exports: Any) -> None:
+    numbers = (0, 1, -1, 255, 1 << 29, 1 << 30, -(1 << 31), (1 << 32) - 1)
+    expected = [(number + (1 << 31)) % (1 << 32) - (1 << 31) for number in numbers]
+    assert [exports.number32(number) for number in numbers] == expected
+    with changed((Data.INT_MASK, 0), (Data.INT_ZERO, 1), (Data.INT_DIGIT, 0)):
+        assert [exports.number32(number) for number in numbers] == expected
 
 
 def test_a_call_whose_time_is_over_before_it_begins(exports: Any) -> None:

@@ -34,6 +34,24 @@ def test_what_is_packed_is_found_again(lifted: Lifted) -> None:
         assert tuple(again._variants_of(number).values()) == prepared.variants
 
 
+def test_a_library_that_was_interrupted_is_whole(lifted: Lifted, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By what a signal handler raises while a template is unpacked that has variants."""
+    template = next(each for each in lifted["amd64"][0] if len(prepare(each).variants) > 1)
+    again = TemplateLibrary(pack("amd64", [(template, prepare(template))], []))
+    unpack, seen = library._unpack_variant, []
+
+    def interrupted(data: bytes, at: int) -> Any:
+        seen.append(at)
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+        return unpack(data, at)
+
+    monkeypatch.setattr(library, "_unpack_variant", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        again._variants_of(0)
+    assert tuple(again._variants_of(0).values()) == prepare(template).variants
+
+
 def test_a_file_of_another_version_is_refused() -> None:
     with pytest.raises(ValueError, match="build it again"):
         TemplateLibrary(b"wasmine templates 0\n")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 STEPS: Final = (
     *(f"{verb}_{type}" for verb in ("take", "box") for type in ("i32", "i64", "f32", "f64", "v128", "reference")),
+    "box_function",
     "run_wasm",
     "return_none",
     "return_one",

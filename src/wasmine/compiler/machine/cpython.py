@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from wasmine.compiler.machine.layout import PYTHON_FUNCTIONS, PYTHON_OBJECTS, Data
-from wasmine.compiler.machine.pytype import type_offset
+from wasmine.compiler.machine.pytype import int_layout, items_offset, type_offset
 
 if TYPE_CHECKING:
     import weakref
@@ -41,6 +41,9 @@ class CPython:
         for offset, value in PYTHON_OBJECTS.items():
             set(offset, self.reference(value))
         set(Data.TYPE, type_offset())
+        set(Data.TUPLE_ITEMS, items_offset())
+        for offset, value in zip((Data.INT_MASK, Data.INT_ZERO, Data.INT_DIGIT), int_layout(), strict=True):
+            set(offset, value)
 
     def entry(self, address: int) -> Callable[[Any], int]:
         # Called with the GIL, and errors of Python are looked for afterwards. Without a declared parameter, so that ctypes

@@ -228,9 +228,8 @@ class Data:
     BYTES_NEW: Final = 928
     TUPLE_NEW: Final = 936
     TUPLE_SET: Final = 944
-    TUPLE_GET: Final = 952
+    TUPLE_ITEMS: Final = 952  # where in a tuple its items begin
     TUPLE_SIZE: Final = 960
-    DICT_GET: Final = 968  # gives a borrowed reference: for dictionaries from which nothing is ever taken
     CALL_OBJECTS: Final = 976
     VECTORCALL: Final = 984
     ERROR_OCCURRED: Final = 992
@@ -242,6 +241,9 @@ class Data:
     ERROR_SET: Final = 1040
     TRACEBACK_SET: Final = 1048
     TRACEBACK_GET: Final = 1056
+    INT_MASK: Final = 1064  # which ints are one digit: see `pytype.int_layout`
+    INT_ZERO: Final = 1072
+    INT_DIGIT: Final = 1080
     TICKER: Final = 1536  # 4 bytes, 1: the ticker runs
     BLOCKS: Final = 1544  # the thread block that was made last
     TICKER_ATTRIBUTES: Final = 1552  # address of its pthread_attr_t
@@ -274,9 +276,7 @@ PYTHON_FUNCTIONS: Final = {
     Data.BYTES_NEW: "PyBytes_FromStringAndSize",
     Data.TUPLE_NEW: "PyTuple_New",
     Data.TUPLE_SET: "PyTuple_SetItem",
-    Data.TUPLE_GET: "PyTuple_GetItem",
     Data.TUPLE_SIZE: "PyTuple_Size",
-    Data.DICT_GET: "PyDict_GetItemWithError",
     Data.CALL_OBJECTS: "PyObject_CallFunctionObjArgs",
     Data.VECTORCALL: "PyObject_Vectorcall",
     Data.ERROR_OCCURRED: "PyErr_Occurred",

@@ -8,7 +8,7 @@ import mmap
 import os
 import sys
 import threading
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from wasmine.compiler.machine import python
 
@@ -35,11 +35,22 @@ _int = ctypes.c_int
 
 
 def _declare(name: str, result: object, *parameters: object) -> ctypes._NamedFuncPointer:
-    function = getattr(_libc, name)
+    return _declared(getattr(_libc, name), result, *parameters)
+
+
+def _declared(function: Any, result: object, *parameters: object) -> ctypes._NamedFuncPointer:
     function.restype = result
     function.argtypes = parameters
     found: ctypes._NamedFuncPointer = function
     return found
+
+
+def _declare_quick(name: str, result: object, *parameters: object) -> ctypes._NamedFuncPointer:
+    """A function that never waits, and whose `errno` nobody wants to know.
+
+    CPython keeps that in a dictionary of the thread. Where the thread ends it would make another one, and lose it.
+    """
+    return _declared(python.host().quick(name), result, *parameters)
 
 
 _mmap = _declare("mmap", _address, _address, _size, _int, _int, _int, ctypes.c_int64)
@@ -51,8 +62,9 @@ _pthread_attr_init = _declare("pthread_attr_init", _int, _address)
 _pthread_attr_setdetachstate = _declare("pthread_attr_setdetachstate", _int, _address, _int)
 _pthread_attr_setstacksize = _declare("pthread_attr_setstacksize", _int, _address, _size)
 _pthread_key_create = _declare("pthread_key_create", _int, _address, _address)
-_pthread_getspecific = _declare("pthread_getspecific", _address, ctypes.c_uint)
-_pthread_setspecific = _declare("pthread_setspecific", _int, ctypes.c_uint, _address)
+_pthread_getspecific = _declare_quick("pthread_getspecific", _address, ctypes.c_uint)
+_pthread_setspecific = _declare_quick("pthread_setspecific", _int, ctypes.c_uint, _address)
+_quick_sigaction = _declare_quick("sigaction", _int, _int, _address, _address)
 
 
 def _check(result: int, what: str) -> None:
@@ -159,11 +171,6 @@ def signal_action(number: int) -> SignalAction:
 def set_signal_action(number: int, action: SignalAction) -> None:
     """Install a handler."""
     _check(_sigaction(number, ctypes.byref(action), None), f"cannot install a handler of signal {number}")
-
-
-_quick_sigaction = python.host().quick("sigaction")
-_quick_sigaction.restype = _int
-_quick_sigaction.argtypes = (_int, _address, _address)
 
 
 class SignalWatch(threading.local):

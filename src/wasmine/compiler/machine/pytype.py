@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import sys
 from typing import Any, Final
 
 _MEMBERS, _CALL, _DOC = 72, 50, 56  # Py_tp_members, Py_tp_call, Py_tp_doc
@@ -42,6 +43,10 @@ class _Spec(ctypes.Structure):
     )
 
 
+_UNKNOWN: Final = "machine code does not know how this Python lays its objects out"
+_ALL: Final = (1 << 64) - 1
+_DIGIT: Final = 30  # bits
+
 _kept: Final[list[object]] = []  # types point into their specifications
 
 
@@ -74,6 +79,50 @@ def type_offset() -> int:
     """Where in an object the address of its type lies: at the end of what all objects begin with. OSError if not."""
     offset = object.__basicsize__ - 8
     for value in (None, True, 7, 1.5, b"", ()):
-        if ctypes.c_size_t.from_address(id(value) + offset).value != id(type(value)):
-            raise OSError("machine code does not know how this Python lays its objects out")
+        if _word(value, offset) != id(type(value)):
+            raise OSError(_UNKNOWN)
     return offset
+
+
+def items_offset() -> int:
+    """Where in a tuple the addresses of its items begin. How many they are lies behind the type. OSError if not."""
+    offset = tuple.__basicsize__
+    for count in range(1, 6):
+        value = tuple(object() for _ in range(count))
+        items = [_word(value, offset + 8 * i) for i in range(count)]
+        if _word(value, object.__basicsize__) != count or items != [id(item) for item in value]:
+            raise OSError(_UNKNOWN)
+    return offset
+
+
+def int_layout() -> tuple[int, int, int]:
+    """How to tell from the word behind an int's type that it has one digit of 4 bytes, which follows, and is not negative.
+
+    The word has some bits that say nothing (mask). Without them, and less the second number, it is 0 for the number 0, at
+    most the third number for the others, and more for any other int. Where that does not hold, there is no such word.
+    """
+    at = object.__basicsize__
+    large = int("1000000")  # not one of the small numbers that are there once, which may be marked
+    mask = _ALL & ~(_word(1, at) ^ _word(large, at))
+    zero = _word(0, at) & mask
+    digit = (_word(1, at) & mask) - zero
+
+    def distance(value: int) -> int:
+        return ((_word(value, at) & mask) - zero) & _ALL
+
+    powers = [1 << bits for bits in range(_DIGIT, 64 * _DIGIT, _DIGIT // 2)]
+    single = [large, 1, 7, 256, 257, *(1 << bits for bits in range(_DIGIT)), (1 << _DIGIT) - 1]
+    others = [-1, -7, -large, 1 - (1 << _DIGIT), *powers, *(-power for power in powers)]
+    fits = (
+        sys.int_info.sizeof_digit == 4
+        and sys.int_info.bits_per_digit == _DIGIT
+        and mask.bit_count() >= 63
+        and distance(0) == 0 < digit
+        and all(distance(value) == digit and _word(value, at + 8) & 0xFFFF_FFFF == value for value in single)
+        and all(distance(value) > digit for value in others)
+    )
+    return (mask, zero, digit) if fits else (0, 1, 0)
+
+
+def _word(value: object, offset: int) -> int:
+    return ctypes.c_uint64.from_address(id(value) + offset).value

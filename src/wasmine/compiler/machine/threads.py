@@ -78,7 +78,7 @@ class ThreadBlock:
         self.stop = ctypes.c_uint32.from_address(self.address + Thread.STOP)
         self.inside = ctypes.c_uint32.from_address(self.address + Thread.INSIDE)
 
-    def attach(self, key: int) -> None:
+    def attach(self) -> None:
         """Make the block the calling thread's."""
         low, size = native_stack.bounds()
         usable = min(python.host().stack(size), NATIVE_STACK)
@@ -94,7 +94,6 @@ class ThreadBlock:
         self.thread = threading.get_ident()
         self.task.value = threading.get_native_id()
         self.watched = threading.current_thread() is threading.main_thread()
-        libc.set_thread_specific(key, self.address)
 
     def lend_limits(self, context: int) -> None:
         """Its thread has taken a VM context: that has the limits of the stacks."""
@@ -162,13 +161,18 @@ class Threads:
             except IndexError:
                 block = ThreadBlock()
                 self._all.append(block)
-            block.attach(self.key)
+            block.attach()
             for other in self._all:
                 if other.thread == block.thread and other is not block:
                     other.give_up()  # its thread is gone, though nobody has seen it yet, and had the same identifier
             self.attached(block)
         self._local.lease = _Lease(block, self._free, self.key)
-        self._local.block = block
+        try:
+            libc.set_thread_specific(self.key, block.address)  # machine code finds it now
+            self._local.block = block
+        except BaseException:  # of a signal handler: neither finds it, then, or both do
+            libc.set_thread_specific(self.key, 0)
+            raise
         return block
 
 

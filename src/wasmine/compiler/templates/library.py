@@ -109,9 +109,10 @@ class TemplateLibrary:
         found = self._variants.get(number)
         if found is None:
             at, _, shrinkable, bases = self._templates[number]
-            found = self._variants[number] = {}
+            found = {}
             for choice in self._filling.choices(shrinkable, bases):
                 found[choice], at = _unpack_variant(self._data, at)
+            self._variants[number] = found  # when it is whole: a signal handler may end this at any place
         return found
 
 

@@ -155,18 +155,15 @@ return_tuple:
   call [r14+{Data.TUPLE_NEW}]
   test rax, rax
   jz call_unboxed
-  mov r13, rax
-  mov rbx, [rsp+{_Frame.ARGS}]
-  xor r12d, r12d
+  mov rsi, [rsp+{_Frame.ARGS}]
+  mov rdi, rax
+  add rdi, [r14+{Data.TUPLE_ITEMS}]
+  mov rcx, [rbp]
 return_tuple_more:
-  mov rdi, r13
-  mov rsi, r12
-  mov rdx, [rbx+r12*8]
-  call [r14+{Data.TUPLE_SET}]
-  inc r12
-  cmp r12, [rbp]
-  jne return_tuple_more
-  mov rax, r13
+  mov rdx, [rsi+rcx*8-8]
+  mov [rdi+rcx*8-8], rdx
+  dec rcx
+  jnz return_tuple_more
   jmp call_return
 
 # A result could not be made into an object: there is an exception.

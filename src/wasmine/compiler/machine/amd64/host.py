@@ -157,25 +157,21 @@ expect_none:
 .globl unpack
 unpack:
   mov rdi, [rsp+{Reply.OBJECT}]
-  mov rax, [r14+{Data.TYPE}]
-  mov rax, [rdi+rax]
+  mov rdx, [r14+{Data.TYPE}]
+  mov rax, [rdi+rdx]
   cmp rax, [r14+{Data.TUPLE}]
   jne unfit
-  call [r14+{Data.TUPLE_SIZE}]
-  cmp rax, [rbp]
+  mov rcx, [rbp]
+  cmp rcx, [rdi+rdx+8]
   jne unfit
   mov rbx, [rsp+{_Frame.FRAME}]
   add rbx, [rbp+8]
-  xor r12d, r12d
+  add rdi, [r14+{Data.TUPLE_ITEMS}]
 unpack_more:
-  mov rdi, [rsp+{Reply.OBJECT}]
-  mov rsi, r12
-  call [r14+{Data.TUPLE_GET}]
-  mov [rbx+r12*8], rax
-  inc r12
-  cmp r12, [rbp]
-  jne unpack_more
-  mov r12, [rsp+{_Frame.FRAME}]
+  mov rax, [rdi+rcx*8-8]
+  mov [rbx+rcx*8-8], rax
+  dec rcx
+  jnz unpack_more
 {skip(2)}
 
 .globl host_done

@@ -43,19 +43,31 @@ def _take_integer(name: str, store: str, wrong: str) -> str:
 .globl take_{name}
 take_{name}:
   mov rdi, [rbx]
-{_TYPE}
+  mov rdx, [r14+{Data.TYPE}]
+  mov rax, [rdi+rdx]
   cmp rax, [r14+{Data.INT}]
   jne take_{name}_bool
+  # One digit and not negative, as most are: it is here.
+  xor ecx, ecx
+  mov rax, [rdi+rdx+8]
+  and rax, [r14+{Data.INT_MASK}]
+  sub rax, [r14+{Data.INT_ZERO}]
+  cmp rax, [r14+{Data.INT_DIGIT}]
+  ja take_{name}_exact
+  mov eax, [rdi+rdx+16]
+  cmovne eax, ecx
+take_{name}_store:
+  mov [r12], rax
+  add rbx, 8
+  add r12, 8
+{NEXT}
 take_{name}_exact:
   call [r14+{Data.INT_TO_SIGNED}]
   cmp rax, -1
   je take_{name}_minus_one
 take_{name}_number:
 {store}
-  mov [r12], rax
-  add rbx, 8
-  add r12, 8
-{NEXT}
+  jmp take_{name}_store
 take_{name}_bool:
   cmp rax, [r14+{Data.BOOL}]
   je take_{name}_exact
@@ -168,10 +180,27 @@ _BOX_F32: Final = f"""\
   jmp 2b
 3:"""
 
-_BOX_REFERENCE: Final = f"""\
+# A reference is the object's address.
+_BOX_REFERENCE: Final = f"""
+.globl box_reference
+box_reference:
   mov rdi, [r12]
   test rdi, rdi
-  jz 2f
+  jnz 1f
+  mov rdi, [r14+{Data.NONE}]
+1:
+  mov [rbx], rdi
+  call [r14+{Data.INCREF}]
+  mov rax, [rbx]
+  add rbx, 8
+  add r12, 8
+{NEXT}
+"""
+
+_BOX_FUNCTION: Final = f"""\
+  mov rdi, [r12]
+  test rdi, rdi
+  jz 1f
   call [r14+{Data.INT_FROM_UNSIGNED}]
   test rax, rax
   jz failed
@@ -179,31 +208,21 @@ _BOX_REFERENCE: Final = f"""\
   mov [rsp], rax
   mov rdi, [rbp]
   mov rsi, rax
-  cmp qword ptr [rbp+8], 0
-  jne 1f
-  call [r14+{Data.DICT_GET}]
-  mov [rsp+8], rax
-  mov rdi, rax
-  call [r14+{Data.INCREF}]
-  jmp 3f
-1:
-  mov rdi, [rbp+8]
   xor edx, edx
   xor eax, eax
   call [r14+{Data.CALL_OBJECTS}]
   mov [rsp+8], rax
-3:
   mov rdi, [rsp]
   call [r14+{Data.DECREF}]
   mov rax, [rsp+8]
   add rsp, 16
-  jmp 4f
-2:
+  jmp 2f
+1:
   mov rdi, [r14+{Data.NONE}]
   call [r14+{Data.INCREF}]
   mov rax, [r14+{Data.NONE}]
-4:
-  add rbp, 16"""
+2:
+  add rbp, 8"""
 
 _TAKE_VECTOR: Final = f"""
 # A v128 is exactly bytes of 16.
@@ -226,29 +245,29 @@ take_v128:
 """
 
 _TAKE_REFERENCE: Final = f"""
-# Operands: a dictionary from ids to numbers, and the function that gives an object a number, or -1 if Python has to do it.
+# Operands: where the address of a `references.Known` stands, and the function that gives the reference for any other
+# object, or -1 if Python has to do it.
 .globl take_reference
 take_reference:
   mov rdi, [rbx]
   xor eax, eax
   cmp rdi, [r14+{Data.NONE}]
   je take_reference_store
-  call [r14+{Data.INT_FROM_UNSIGNED}]
+  mov rcx, [rbp]
+  mov rcx, [rcx]
+  mov rdx, rdi
+  shr rdx, 8
+  xor rdx, rdi
+  shr rdx, 4
+take_reference_more:
+  and rdx, [rcx]
+  mov rax, [rcx+rdx*8+8]
+  cmp rax, rdi
+  je take_reference_store
+  inc rdx
   test rax, rax
-  jz failed
-  sub rsp, 16
-  mov [rsp], rax
-  mov rsi, rax
-  mov rdi, [rbp]
-  call [r14+{Data.DICT_GET}]
-  mov [rsp+8], rax
-  mov rdi, [rsp]
-  call [r14+{Data.DECREF}]
-  mov rdi, [rsp+8]
-  add rsp, 16
-  test rdi, rdi
-  jz take_reference_new
-  call [r14+{Data.INT_TO_SIGNED}]
+  jnz take_reference_more
+  jmp take_reference_new
 take_reference_store:
   mov [r12], rax
   add rbx, 8
@@ -296,6 +315,7 @@ failed:
 {_box("f64", f"  movsd xmm0, [r12]{chr(10)}  call [r14+{Data.FLOAT_FROM_DOUBLE}]")}
 {_box("f32", _BOX_F32)}
 {_box("v128", f"  mov rdi, r12{chr(10)}  mov esi, 16{chr(10)}  call [r14+{Data.BYTES_NEW}]", 16)}
-# Operands: a dictionary from numbers to objects; or if it is not 0, the function that finds the object of a number.
-{_box("reference", _BOX_REFERENCE)}
+{_BOX_REFERENCE}
+# Operand: the function that finds the function of a record.
+{_box("function", _BOX_FUNCTION)}
 """

@@ -44,6 +44,7 @@ from wasmine.compiler.machine.arm64.words import (
     mrs,
     stp,
     str_,
+    str_post,
     sub_imm,
 )
 from wasmine.compiler.machine.layout import Call, Context, Data, Function, Program, Record, Thread
@@ -142,13 +143,10 @@ def _steps(to: Assembly) -> None:
     to(ldr(0, PLACE))
     to.call(Data.TUPLE_NEW)
     to.to("call_unboxed", cbz(0))
-    to(move(KEPT, 0), ldr(SLOT, SP, _Frame.ARGS), movz(OTHER, 0))
+    to(ldr(9, PAGE, Data.TUPLE_ITEMS), add(9, 0, 9), ldr(10, SP, _Frame.ARGS), ldr(11, PLACE))
     to.label("return_tuple_more")
-    to(move(0, KEPT), move(1, OTHER), ldr_post(2, SLOT, 8))
-    to.call(Data.TUPLE_SET)
-    to(add_imm(OTHER, OTHER, 1), ldr(9, PLACE), cmp(OTHER, 9))
-    to.to("return_tuple_more", b_if(NE))
-    to(move(0, KEPT))
+    to(ldr_post(12, 10, 8), str_post(12, 9, 8), sub_imm(11, 11, 1))
+    to.to("return_tuple_more", cbnz(11))
     to.to("call_return", b())
     to.label("return_none", public=True)
     to(ldr(KEPT, PAGE, Data.NONE), move(0, KEPT))

@@ -19,7 +19,6 @@ from wasmine.compiler.machine.arm64.registers import CONTEXT, FRAME, PAGE, RECOR
 from wasmine.compiler.machine.arm64.steps import (
     KEPT,
     OBJECT,
-    OTHER,
     PLACE,
     SLOT,
     UNFIT,
@@ -41,6 +40,7 @@ from wasmine.compiler.machine.arm64.words import (
     b,
     b_if,
     bl,
+    cbnz,
     cbnz_w,
     cbz,
     cbz_w,
@@ -169,15 +169,12 @@ def _steps(to: Assembly) -> None:
     to(ldr(0, SP, Reply.OBJECT))
     load_type(to)
     unless_type(to, Data.TUPLE, "unfit")
-    to.call(Data.TUPLE_SIZE)
-    to(ldr(9, PLACE), cmp(0, 9))
+    to(ldr(9, PAGE, Data.TYPE), add(9, 0, 9), ldr(9, 9, 8), ldr(11, PLACE), cmp(9, 11))
     to.to("unfit", b_if(NE))
-    to(ldr(9, PLACE, 8), add(OBJECT, FRAME, 9), move(KEPT, OBJECT), movz(OTHER, 0))
+    to(ldr(9, PLACE, 8), add(OBJECT, FRAME, 9), move(10, OBJECT), ldr(9, PAGE, Data.TUPLE_ITEMS), add(9, 0, 9))
     to.label("unpack_more")
-    to(ldr(0, SP, Reply.OBJECT), move(1, OTHER))
-    to.call(Data.TUPLE_GET)
-    to(str_post(0, KEPT, 8), add_imm(OTHER, OTHER, 1), ldr(9, PLACE), cmp(OTHER, 9))
-    to.to("unpack_more", b_if(NE))
+    to(ldr_post(12, 9, 8), str_post(12, 10, 8), sub_imm(11, 11, 1))
+    to.to("unpack_more", cbnz(11))
     proceed(to, 2)
     to.label("host_done", public=True)
     to.label("host_finish")

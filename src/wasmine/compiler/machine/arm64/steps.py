@@ -15,9 +15,13 @@ from typing import TYPE_CHECKING, Final
 from wasmine.compiler.machine.arm64.registers import PAGE
 from wasmine.compiler.machine.arm64.words import (
     EQ,
+    HI,
     NE,
     VS,
+    ZERO,
+    add,
     add_imm,
+    and_,
     b,
     b_if,
     br,
@@ -29,15 +33,19 @@ from wasmine.compiler.machine.arm64.words import (
     cmp_sxtw,
     cmp_uxtw,
     constant,
+    csel,
+    eor_lsr,
     fcmp_d,
     fcmp_s,
     fcvt_to_d,
     fcvt_to_s,
     fmov_from_d,
     fmov_to_d,
+    ldp,
     ldr,
     ldr_at,
     ldr_d,
+    ldr_element,
     ldr_post,
     ldr_q,
     ldr_s,
@@ -50,10 +58,12 @@ from wasmine.compiler.machine.arm64.words import (
     movn,
     movz,
     orr,
+    str_,
     str_d,
     str_post,
     str_q,
     str_s,
+    sub,
 )
 from wasmine.compiler.machine.layout import Data
 
@@ -102,6 +112,7 @@ def steps(to: Assembly) -> None:
     ):
         _box(to, name, convert, size)
     _box_reference(to)
+    _box_function(to)
 
 
 # ---------------------------------------------------------------------------------------------------- from objects
@@ -128,9 +139,9 @@ def _take_integers(to: Assembly) -> None:
     to.to("unfit", b_if(NE))
     to.label("take_i32_fits")
     to(move_w(0, 0))
-    _taken(to)
+    to.to("take_i32_store", b())
     _take_integer(to, "i64", "take_i64_unsigned")
-    _taken(to)
+    to.to("take_i64_store", b())
     # Too large for a signed number.
     to.label("take_i64_unsigned")
     to.call(Data.ERROR_CLEAR)
@@ -156,7 +167,9 @@ def _check_error(to: Assembly, wrong: str) -> None:
 
 
 def _take_integer(to: Assembly, name: str, wrong: str) -> None:
-    """The beginning of a step: x0 is the number. An exception goes to `wrong`."""
+    """A step, but for its end: x0 is the number, which belongs into the slot (`take_..._store`). An exception goes to
+    `wrong`.
+    """
     other, exact = f"take_{name}_bool", f"take_{name}_exact"
     minus_one, number = f"take_{name}_minus_one", f"take_{name}_number"
     to.label(other)
@@ -169,6 +182,13 @@ def _take_integer(to: Assembly, name: str, wrong: str) -> None:
     to(ldr(0, OBJECT))
     load_type(to)
     unless_type(to, Data.INT, other)
+    # One digit and not negative, as most are: it is here.
+    to(ldr(9, PAGE, Data.TYPE), add(9, 0, 9), ldp(10, 11, 9, 8), ldr(12, PAGE, Data.INT_MASK), and_(10, 10, 12))
+    to(ldr(12, PAGE, Data.INT_ZERO), sub(10, 10, 12), ldr(12, PAGE, Data.INT_DIGIT), cmp(10, 12))
+    to.to(exact, b_if(HI))
+    to(move_w(11, 11), csel(0, 11, ZERO, EQ))
+    to.label(f"take_{name}_store")
+    _taken(to)
     to.label(exact)
     to.call(Data.INT_TO_SIGNED)
     to(cmn_imm(0, 1))
@@ -225,22 +245,19 @@ def _take_vector(to: Assembly) -> None:
 
 
 def _take_reference(to: Assembly) -> None:
-    """Operands: a dictionary from ids to numbers, and the function that gives an object a number, or -1 if Python has to do
-    it.
+    """Operands: where the address of a `references.Known` stands, and the function that gives the reference for any other
+    object, or -1 if Python has to do it.
     """
     to.label("take_reference", public=True)
     to(ldr(9, OBJECT), ldr(10, PAGE, Data.NONE), movz(0, 0), cmp(9, 10))
     to.to("take_reference_store", b_if(EQ))
-    to(move(0, 9))
-    to.call(Data.INT_FROM_UNSIGNED)
-    to.to("failed", cbz(0))
-    to(move(KEPT, 0), move(1, 0), ldr(0, PLACE))
-    to.call(Data.DICT_GET)
-    to(move(OTHER, 0), move(0, KEPT))
-    to.call(Data.DECREF)
-    to.to("take_reference_new", cbz(OTHER))
-    to(move(0, OTHER))
-    to.call(Data.INT_TO_SIGNED)
+    to(ldr(10, PLACE), ldr(10, 10), ldr_post(12, 10, 8), eor_lsr(11, 9, 9, 8), lsr_imm(11, 11, 4))
+    to.label("take_reference_more")
+    to(and_(11, 11, 12), ldr_element(0, 10, 11), cmp(0, 9))
+    to.to("take_reference_store", b_if(EQ))
+    to(add_imm(11, 11, 1))
+    to.to("take_reference_more", cbnz(0))
+    to.to("take_reference_new", b())
     to.label("take_reference_store")
     _taken(to, 2)
     to.label("take_reference_new")
@@ -301,33 +318,32 @@ def _box_v128(to: Assembly) -> None:
 
 
 def _box_reference(to: Assembly) -> None:
-    """Operands: a dictionary from numbers to objects; or if it is not 0, the function that finds the object of a number."""
+    """A reference is the object's address."""
     to.label("box_reference", public=True)
+    to(ldr(0, SLOT), ldr(9, PAGE, Data.NONE), cmp_imm(0, 0), csel(0, 0, 9, NE), str_(0, OBJECT))
+    to.call(Data.INCREF)
+    to(ldr_post(0, OBJECT, 8), add_imm(SLOT, SLOT, 8))
+    proceed(to)
+
+
+def _box_function(to: Assembly) -> None:
+    """Operand: the function that finds the function of a record."""
+    to.label("box_function", public=True)
     to(ldr(0, SLOT))
-    to.to("box_reference_null", cbz(0))
+    to.to("box_function_null", cbz(0))
     to.call(Data.INT_FROM_UNSIGNED)
     to.to("failed", cbz(0))
-    to(move(KEPT, 0), ldr(9, PLACE, 8))
-    to.to("box_reference_ask", cbnz(9))
-    to(ldr(0, PLACE), move(1, KEPT))
-    to.call(Data.DICT_GET)
-    to(move(OTHER, 0))
-    to.call(Data.INCREF)
-    to.to("box_reference_found", b())
-    to.label("box_reference_ask")
-    to(move(0, 9), move(1, KEPT), movz(2, 0))
+    to(move(KEPT, 0), ldr(0, PLACE), move(1, KEPT), movz(2, 0))
     to.call(Data.CALL_OBJECTS)
-    to(move(OTHER, 0))
-    to.label("box_reference_found")
-    to(move(0, KEPT))
+    to(move(OTHER, 0), move(0, KEPT))
     to.call(Data.DECREF)
     to(move(0, OTHER))
     to.to("failed", cbz(0))
-    to.label("box_reference_store")
+    to.label("box_function_store")
     to(str_post(0, OBJECT, 8), add_imm(SLOT, SLOT, 8))
-    proceed(to, 2)
-    to.label("box_reference_null")
+    proceed(to, 1)
+    to.label("box_function_null")
     to(ldr(OTHER, PAGE, Data.NONE), move(0, OTHER))
     to.call(Data.INCREF)
     to(move(0, OTHER))
-    to.to("box_reference_store", b())
+    to.to("box_function_store", b())

@@ -129,6 +129,15 @@ def bic(d: int, n: int, m: int) -> int:
     return 0x8A200000 | m << 16 | n << 5 | d
 
 
+def and_(d: int, n: int, m: int) -> int:
+    return 0x8A000000 | m << 16 | n << 5 | d
+
+
+def eor_lsr(d: int, n: int, m: int, count: int) -> int:
+    """With m shifted right."""
+    return 0xCA400000 | m << 16 | count << 10 | n << 5 | d
+
+
 def orr(d: int, n: int, m: int) -> int:
     return 0xAA000000 | m << 16 | n << 5 | d
 
