@@ -160,6 +160,33 @@ def test_closed_instances_go_when_the_last_reference_in_a_table_is_overwritten(r
     assert owner.exports.call() == 2
 
 
+def test_closed_instances_go_though_another_thread_could_call(runtime: Runtime) -> None:
+    """That one has used the compiler, and waits for something else."""
+    owner, module = runtime.instantiate(OWNER), wasmine.Module(FILLER)
+    used, go = threading.Event(), threading.Event()
+    other = runtime.instantiate(PLAIN)
+
+    def use() -> None:
+        assert other.exports.f() == 1
+        used.set()
+        go.wait(60)
+
+    thread = threading.Thread(target=use)
+    thread.start()
+    assert used.wait(60)
+    gone = []
+    for _ in range(200):
+        filler = runtime.instantiate(module, {"o": owner})
+        gone.append(weakref.ref(filler))
+        filler.close()
+    del filler
+    gc.collect()
+    assert sum(reference() is not None for reference in gone) < 100
+    assert [owner.exports.call(), owner.exports.call(), other.exports.f()] == [1, 2, 1]
+    go.set()
+    thread.join()
+
+
 def test_a_linked_instance_gives_its_memory_back_when_it_is_closed(runtime: Runtime) -> None:
     owner = runtime.instantiate(OWNER)
     filler = runtime.instantiate(FILLER.replace("(memory 1)", '(memory (export "m") 1)'), {"o": owner})

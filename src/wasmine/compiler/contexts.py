@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from wasmine.compiler.machine import libc, python
+from wasmine.compiler.machine.layout import Context
 from wasmine.compiler.registry import Registry
 from wasmine.runtime.lock import lock
 
@@ -31,6 +33,7 @@ class Contexts(Registry[Any]):
         self._sizes: dict[int, int] = {}
         self._free: dict[int, list[int]] = {}
         self._fields: dict[int, list[tuple[dict[int, None], int]]] = {}
+        self._before: dict[int, bool] | None = None  # which were slow before all are
         self._gone: list[int] = []  # nobody's any more, and for nobody yet
 
     def take(self, size: int) -> tuple[int, object]:
@@ -64,6 +67,29 @@ class Contexts(Registry[Any]):
         """An address in a context is noted in `fields`: it has to be taken out when the context is gone."""
         fields[field] = None
         self._fields.setdefault(context, []).append((fields, field))
+
+    def set_slow(self, address: int, slow: bool) -> None:
+        """Whether calls of an instance begin in Python."""
+        with lock:
+            if self._before is not None:
+                self._before[address] = slow
+            else:
+                ctypes.c_uint32.from_address(address + Context.SLOW).value = slow
+
+    def slow_down(self) -> None:
+        """Have the calls of all begin in Python. The caller holds `lock` until `speed_up`."""
+        self._before = before = {}
+        for address in list(self._sizes):
+            field = ctypes.c_uint32.from_address(address + Context.SLOW)
+            before[address] = bool(field.value)
+            field.value = 1
+
+    def speed_up(self) -> None:
+        """Have calls go as they went before."""
+        before, self._before = self._before or {}, None
+        for address, slow in before.items():
+            if address in self._sizes:
+                self.set_slow(address, slow)
 
     def release(self, address: int) -> None:
         """Nobody can reach a context any more.

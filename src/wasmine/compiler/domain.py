@@ -92,12 +92,16 @@ class Domain:
             for shared in (reference() for references in (self.tables, self.globals) for reference in references)
         )
 
+    def is_due(self) -> bool:
+        """Whether so many members are closed that it is worth looking which of them can go, however long it takes."""
+        return len(self.closed) >= self._sweep_at
+
     def sweep(self) -> None:
         """Let closed members go to whose functions nobody else holds a reference.
 
         No wasm code runs anywhere, and the caller holds `lock`.
         """
-        if len(self.closed) < self._sweep_at and not self._is_quick():
+        if not self.is_due() and not self._is_quick():
             return
         closed = list(self.closed)
         held: set[int] = set()  # records in places that are not the own ones of whoever defines them

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
 
 from wasmine.compiler.availability import unavailable
@@ -30,9 +30,12 @@ from wasmine.compiler.unwind import walk
 from wasmine.errors import Frame, OutOfFuel, Trap, TrapKind, UnsupportedFeature, WasmineError
 from wasmine.runtime import stack
 from wasmine.runtime.engine import Engine
+from wasmine.runtime.gil import FREE_THREADED
 from wasmine.runtime.stack import MAX_FRAMES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from wasmine.compiler.machine.glue import Glue
     from wasmine.compiler.machine.threads import ThreadBlock
     from wasmine.compiler.module import Place
@@ -200,9 +203,28 @@ class CompilerEngine(Engine):
             f"no memory of the instance: a bug of the compiler, please report it ({where})"
         )
 
-    def is_idle(self) -> bool:
-        """Whether no thread runs wasm code, or Python code that such code called."""
-        return self.glue.threads.idle()
+    @contextmanager
+    def still(self, *, due: bool) -> Iterator[bool]:
+        """Whether no thread runs wasm code, or Python code that such code called; and none begins as long as this lasts.
+
+        The caller holds `lock`. Where threads run at the same time, it is only if it is `due` that others which could
+        begin are held up: calls leave the way on which machine code alone goes, and wait for `lock`.
+        """
+        threads = self.glue.threads
+        if threads.held_up:  # a finalizer closes an instance meanwhile
+            yield not threads.busy()
+            return
+        if threads.idle() or not FREE_THREADED or not due or threads.busy():
+            yield threads.idle()
+            return
+        threads.held_up = True
+        contexts.slow_down()
+        try:
+            sys._current_frames()  # all threads stop for that: one that was about to begin a call has begun it
+            yield not threads.busy()
+        finally:
+            threads.held_up = False
+            contexts.speed_up()
 
     @staticmethod
     def passed(error: BaseException, block: ThreadBlock, at: int) -> None:

@@ -66,6 +66,9 @@ class NativeFunction(Function):
         # What the call takes of the value stack while it is Python's turn; nested calls begin behind it.
         top.value = base + max(Call.FRAME + convention.frame, Call.SIZE)
         try:
+            if engine.glue.threads.held_up:
+                with lock:
+                    pass
             view, at = block.view, base - block.values
             convention.write(view, at, args, self._record)
             try:

@@ -140,8 +140,8 @@ class NativeCode:
 
     def refresh(self) -> None:
         """Whether functions are called by machine code alone depends on the instance's being open, and its limits."""
-        slow = self.instance.closed or self.instance.timeout is not None
-        ctypes.c_uint32.from_address(self.address + Context.SLOW).value = slow
+        with lock:
+            contexts.set_slow(self.address, self.instance.closed or self.instance.timeout is not None)
 
     # -------------------------------------------------------------------------------------------- lifetime
 
@@ -188,8 +188,9 @@ class NativeCode:
             domain = self.domain.current() if self.domain is not None else None
             if domain is not None and not domain.is_of(self):
                 domain.closed.add(self)
-                if self.engine.is_idle():
-                    domain.sweep()
+                with self.engine.still(due=domain.is_due()) as still:
+                    if still:
+                        domain.sweep()
             elif not self.is_imported():
                 if domain is not None:
                     self.leave(domain)

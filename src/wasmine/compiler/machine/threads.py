@@ -134,6 +134,7 @@ class Threads:
         self._all: list[ThreadBlock] = []
         self._free: list[ThreadBlock] = []  # appending and popping are atomic
         self.attached: Callable[[ThreadBlock], None] = lambda block: None  # called when a thread has got its block
+        self.held_up = False  # calls that Python begins wait for `lock`
 
     def current(self) -> ThreadBlock:
         """The calling thread's block. OSError if a new one cannot be had."""
@@ -142,14 +143,18 @@ class Threads:
         except AttributeError:
             return self._attach()
 
+    def busy(self) -> bool:
+        """Whether a thread is in a call of wasm code."""
+        return any(block.thread and block.is_busy() for block in self._all)
+
     def idle(self) -> bool:
         """Whether no thread is in a call of wasm code, nor can get into one while the caller holds `lock` and the GIL.
 
         Where there is none, every other thread that has a block can, at any time; one that has none waits for `lock`.
         """
         here = threading.get_ident()
-        return not any(
-            block.thread and (block.is_busy() or (FREE_THREADED and block.thread != here)) for block in self._all
+        return not self.busy() and not (
+            FREE_THREADED and any(block.thread and block.thread != here for block in self._all)
         )
 
     def _attach(self) -> ThreadBlock:
