@@ -264,28 +264,37 @@ def test_a_function_is_copied_from_the_table_of_a_closed_instance(runtime: Runti
 def test_a_context_is_not_given_to_another_instance_while_somebody_writes_to_it(runtime: Runtime) -> None:
     memory = runtime.memory(1, 4)
     text = '(module (import "o" "m" (memory 1)))'
-    instances = [runtime.instantiate(text, {"o": {"m": memory}})]
-    context = instances[0].code.address
-    taken: list[int] = []
+    made, drop, dropped = threading.Event(), threading.Event(), threading.Event()
+    context: list[int] = []
+    free: list[int] = []
+
+    def work() -> None:
+        instance = runtime.instantiate(text, {"o": {"m": memory}})
+        context.append(instance.code.address)
+        made.set()
+        drop.wait(60)
+        del instance
+        gc.collect()
+        free.extend(address for addresses in contexts._free.values() for address in addresses)
+        dropped.set()
 
     class Fields(dict[int, None]):
         def __contains__(self, field: object) -> bool:  # asked just before it is written there
             found = super().__contains__(field)
-            thread = threading.Thread(target=drop)
-            thread.start()
-            thread.join()
+            drop.set()
+            dropped.wait(60)
             return found
 
-    def drop() -> None:
-        instances.clear()
-        gc.collect()
-        taken.extend(address for addresses in contexts._free.values() for address in addresses)
-
+    thread = threading.Thread(target=work)
+    thread.start()
+    made.wait(60)
     memory.fields = Fields(memory.fields)  # type: ignore[attr-defined]
     memory.grow(1)
-    assert taken
-    assert context not in taken
-    assert runtime.instantiate(text, {"o": {"m": runtime.memory(1)}}).code.address == context
+    thread.join()
+    assert contexts.get(context[0]) is None
+    assert free
+    assert context[0] not in free
+    assert runtime.instantiate(text, {"o": {"m": runtime.memory(1)}}).code.address == context[0]
 
 
 def test_an_instance_that_imports_keeps_what_it_imports(runtime: Runtime) -> None:

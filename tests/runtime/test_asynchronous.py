@@ -117,11 +117,14 @@ def test_a_call_that_is_cancelled_before_it_begins_never_runs_for_long(engine: s
 
 
 def test_cancelling_more_than_once_still_waits_for_the_end(engine: str) -> None:
-    ended = []
+    begun, ended = threading.Event(), []
+    go = threading.Lock()
+    go.acquire()
 
     def host(value: int) -> int:
         try:
-            time.sleep(0.2)
+            begun.set()
+            go.acquire(timeout=60)
         finally:
             ended.append(value)
         return value
@@ -130,11 +133,13 @@ def test_cancelling_more_than_once_still_waits_for_the_end(engine: str) -> None:
 
     async def main() -> None:
         task = asyncio.create_task(instance.exports["keep calling"].async_())
-        await asyncio.sleep(0.02)
+        while not begun.is_set():
+            await asyncio.sleep(0.001)
         for _ in range(3):
             task.cancel()
             await asyncio.sleep(0.01)
             assert not task.done()
+        go.release()
         with pytest.raises(asyncio.CancelledError):
             await task
         assert len(ended) == 1
