@@ -134,7 +134,7 @@ class NativeMemory(Memory):
             while True:
                 length = self._length
                 old = length >> log2
-                if delta < 0 or old + delta > self.maximum or not self._commit((old + delta) << log2):
+                if old + delta > self.maximum or not self._commit((old + delta) << log2):
                     return -1
                 if self._length == length:  # nobody has come in between: a finalizer may, on this very thread
                     self._length = (old + delta) << log2

@@ -12,6 +12,6 @@ class Unique:
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
         raise TypeError(
-            f"cannot copy or pickle an object of type {type(self).__name__!r}: it is part of a running module; the state of "
-            "an instance is copied by `Instance.clone`, and saved by `Snapshot.save`"
+            f"cannot copy or pickle an object of type {type(self).__name__!r}: it is part of a running module; what copies "
+            "the state of an instance is `Instance.clone`, and what saves it `Snapshot.save`"
         )

@@ -54,24 +54,28 @@ def follow_others(reinstall: Callable[[], None]) -> None:
     - `signal.signal` with one of these signals: CPython's handler returns to the instruction at fault, for ever.
     - `signal.pthread_sigmask`: a fault whose signal is blocked ends the process.
     """
+
+    def set_handler(signalnum: int, *_: object, **__: object) -> None:
+        if signalnum in SIGNALS:
+            reinstall()
+
     for module, name, afterwards in (
-        (faulthandler, "enable", reinstall),
-        (faulthandler, "disable", reinstall),
-        (signal, "signal", reinstall),
-        (signal, "pthread_sigmask", unblock),
+        (faulthandler, "enable", lambda *_, **__: reinstall()),
+        (faulthandler, "disable", lambda *_, **__: reinstall()),
+        (signal, "signal", set_handler),
+        (signal, "pthread_sigmask", lambda *_, **__: unblock()),
     ):
         original = getattr(module, name)
         if not hasattr(original, "_wasmine"):
             setattr(module, name, _followed(original, afterwards))
 
 
-def _followed(original: Callable[..., Any], afterwards: Callable[[], None]) -> Callable[..., Any]:
+def _followed(original: Callable[..., Any], afterwards: Callable[..., None]) -> Callable[..., Any]:
     @functools.wraps(original)
     def call(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return original(*args, **kwargs)
-        finally:
-            afterwards()
+        found = original(*args, **kwargs)
+        afterwards(*args, **kwargs)
+        return found
 
     call._wasmine = original  # type: ignore[attr-defined]
     return call
