@@ -244,3 +244,10 @@ def test_fuel_does_not_decide_for_an_engine() -> None:
             runtime.instantiate(GUEST).exports.one()
             engines.append(runtime.engine.name)
     assert engines[0] == engines[1]
+
+
+def test_fuel_that_is_counted_cannot_be_none(guest: Guest) -> None:
+    instance = guest(10)
+    with pytest.raises(TypeError, match="the fuel must be a number, found None"):
+        instance.fuel = None
+    assert instance.fuel == 10

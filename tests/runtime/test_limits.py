@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,7 +18,7 @@ from wasmine.runtime.deadline import Expired, current, watchdog, within
 from wasmine.wasi.waiting import Waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 LOOPS = Module("""(module
   (import "host" "call" (func $call))
@@ -283,3 +284,64 @@ def test_a_limit_is_a_number(wrong: dict[str, Any]) -> None:
 def test_a_limit_is_not_negative(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="must not be negative"):
         Limits(**wrong)
+
+
+def test_a_host_function_that_swallows_everything_cannot_keep_the_guest_running(engine: Any) -> None:
+    def swallow() -> None:
+        try:
+            for _ in range(100_000):
+                pass
+        except BaseException:
+            pass
+
+    class Endless:
+        def __del__(self) -> None:
+            compute_for_ever()
+
+    def lose() -> None:
+        with catch_unraisable():
+            Endless()
+
+    for host in swallow, lose:
+        with pytest.raises(Timeout):
+            loops(engine, host).exports["keep calling"]()
+
+
+@contextmanager
+def catch_unraisable() -> Iterator[None]:
+    """Exceptions that nobody can catch are not reported."""
+    before = sys.unraisablehook
+    sys.unraisablehook = lambda _: None
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
+
+
+def test_a_host_function_that_raises_wasm_exceptions_cannot_keep_the_guest_running(engine: Any) -> None:
+    runtime = Runtime(engine, limits=Limits(timeout=0.05))
+    tag = runtime.tag()
+
+    def throw() -> None:
+        try:
+            for _ in range(100_000):
+                pass
+        except BaseException:
+            pass
+        raise wasmine.WasmException(tag)
+
+    text = """(module (import "h" "f" (func $f)) (func (export "f")
+      (loop $again (block $caught (try_table (catch_all $caught) (call $f))) (br $again))))"""
+    with pytest.raises(Timeout):
+        runtime.instantiate(text, {"h": {"f": throw}}).exports.f()
+
+
+@pytest.mark.parametrize("seconds", [0, 0.0])
+def test_nothing_is_done_in_no_time(engine: Any, seconds: float) -> None:
+    with pytest.raises(Timeout, match=r"the time limit of 0 s ran out"):
+        loops(engine, seconds=seconds).exports.one()
+
+
+@pytest.mark.parametrize("seconds", [1e12, 1e300, float("inf"), 10**400])
+def test_a_limit_may_be_as_long_as_one_likes(engine: Any, seconds: float) -> None:
+    assert loops(engine, seconds=seconds).exports.one() == 1

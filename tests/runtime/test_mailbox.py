@@ -77,3 +77,10 @@ def test_waiting_ends_in_a_rain_of_signals() -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     reader.join()
+
+
+def test_a_reader_may_be_willing_to_wait_for_centuries() -> None:
+    box: Mailbox[int] = Mailbox()
+    timer = threading.Timer(0.02, box.put, (7,))
+    timer.start()
+    assert box.get(1e300) == 7

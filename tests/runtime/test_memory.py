@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import sys
+from typing import Any
 
 import pytest
 
@@ -86,3 +87,30 @@ def test_guest_and_host_see_the_same_bytes_after_the_guest_grew_it(runtime: Runt
     ).exports
     assert exports.grow_and_write(65536 * 2 + 5) == 1
     assert exports.m[65536 * 2 + 5] == 1
+
+
+class Byte(int):
+    """A number of 8 bits, as numpy has them: what is added to it is cut off."""
+
+    def __add__(self, other: int) -> Byte:
+        return Byte(int.__add__(self, other) & 0xFF)
+
+    __radd__ = __add__
+
+
+def test_addresses_may_be_numbers_of_fixed_size(memory: wasmine.Memory) -> None:
+    memory.write(Byte(250), b"0123456789")
+    assert memory.read(Byte(250), Byte(10)) == memory[250:260] == b"0123456789"
+    assert memory.read_c_string(Byte(250)) == "0123456789"
+    with pytest.raises(IndexError, match="200 bytes at address 65500"):
+        memory.read(65500, Byte(200))
+
+
+@pytest.mark.parametrize("wrong", ["1", None, 1.0])
+def test_addresses_are_whole_numbers(memory: wasmine.Memory, wrong: Any) -> None:
+    for use in (memory.read, memory.read_string):
+        with pytest.raises(TypeError, match="cannot be interpreted as an integer"):
+            use(wrong, 1)
+    for use in (memory.grow, memory.read_c_string, memory.__getitem__):
+        with pytest.raises(TypeError, match="cannot be interpreted as an integer"):
+            use(wrong)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 from pathlib import Path
 from typing import Any
@@ -192,3 +193,19 @@ def test_a_file_with_more_in_it_than_it_says_is_refused(path: Path) -> None:
     path.write_bytes(forged(header, pieces + b"x"))
     with pytest.raises(SnapshotError, match="more in it than its header says"):
         Snapshot.load(path, wasmine.Module(TEXT))
+
+
+def test_a_memory_is_not_larger_than_its_addresses_reach(runtime: Runtime, tmp_path: Path) -> None:
+    module, path = wasmine.Module("(module (memory 1))"), tmp_path / "state"
+    runtime.instantiate(module).snapshot().save(path)
+    header, pieces = parts(path.read_bytes())
+    for size in ((1 << 32) + 65536, (8 << 30) + (2 << 16), 1 << 40):
+        path.write_bytes(forged({**header, "memories": [[size, []]]}, pieces))
+        with pytest.raises(SnapshotError, match=f"a memory of {size} bytes does not fit"):
+            Snapshot.load(path, module)
+
+
+def test_a_path_may_be_bytes(source: wasmine.Instance, tmp_path: Path) -> None:
+    path = os.fsencode(tmp_path / "state")
+    source.snapshot().save(path)  # type: ignore[arg-type]
+    assert Snapshot.load(path, source.module).module is source.module  # type: ignore[arg-type]

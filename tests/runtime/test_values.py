@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import array
 import inspect
 import math
 import pydoc
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import given
@@ -159,3 +160,65 @@ def test_the_compiler_refuses_modules_with_gc_objects_and_auto_takes_the_interpr
     with Runtime() as runtime:
         assert runtime.instantiate(GC_MODULE).exports.i31(7) == 7
         assert runtime.engine.name == "interpreter"
+
+
+class Number:
+    """Says what it is when it is asked."""
+
+    def __init__(self, answer: Callable[[], int]) -> None:
+        self.answer = answer
+
+    def __index__(self) -> int:
+        return self.answer()
+
+    def __float__(self) -> float:
+        return self.answer()
+
+
+class Refused(TypeError):
+    """An error that needs more than a message."""
+
+    def __init__(self, first: int, second: int) -> None:
+        super().__init__(first, second)
+
+
+@pytest.mark.parametrize("type", ["i32", "i64", "f32", "f64"])
+def test_an_error_of_the_hosts_own_class_stays_what_it_is(
+    exports: wasmine.Exports, runtime: Runtime, type: str
+) -> None:
+    error = Refused(1, 2)
+
+    def refuse() -> int:
+        raise error
+
+    with pytest.raises(Refused) as caught:
+        exports[type](Number(refuse))
+    assert caught.value is error
+    text = f'(module (import "h" "f" (func $f (result {type}))) (func (export "f") (result {type}) call $f))'
+    host = runtime.instantiate(text, {"h": {"f": lambda: Number(refuse)}}).exports.f
+    with pytest.raises(Refused) as caught:
+        host()
+    assert caught.value is error
+
+
+def test_an_argument_is_asked_for_its_value_once(runtime: Runtime) -> None:
+    answers = [1 << 40, 1, 1]
+    three = runtime.instantiate('(module (func (export "three") (param i32 i32 i32)))').exports.three
+    with pytest.raises(OverflowError, match=r"three\(\) argument 2: "):
+        three(5, Number(lambda: answers.pop(0)), 5)
+    assert answers == [1, 1]
+
+
+@pytest.mark.parametrize(
+    "wrong", ["1", b"1", bytearray(b"1"), memoryview(b"1"), array.array("b", b"1"), None, [1], 1j, int]
+)
+def test_what_float_would_parse_is_no_number(exports: wasmine.Exports, wrong: object) -> None:
+    for function in (exports.f32, exports.f64):
+        with pytest.raises(TypeError, match=f"'{type(wrong).__name__}' object cannot be interpreted as a number"):
+            function(wrong)
+
+
+def test_there_are_no_keyword_arguments(exports: wasmine.Exports) -> None:
+    for positional, named in ((), {"p0": 1}), ((1,), {"p0": 1}), ((1,), {"x": 1, "y": 2}):
+        with pytest.raises(TypeError, match=r"^i32\(\) takes no keyword arguments$"):
+            exports.i32(*positional, **named)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import threading
@@ -204,3 +205,12 @@ def test_output_is_bounded_over_both_streams() -> None:
     with fails(Errno.NOSPC):
         guest.write(1, b"x")
     assert (out, error) == (b"12345", b"67890")
+
+
+def test_a_file_object_stays_open_as_long_as_the_guest(tmp_path: Path) -> None:
+    (tmp_path / "input").write_bytes(b"what was meant")
+    (tmp_path / "other").write_bytes(b"what was not")
+    guest = Guest(stdin=(tmp_path / "input").open("rb"))
+    gc.collect()
+    with (tmp_path / "other").open("rb"):  # it would have the same descriptor
+        assert guest.read(0, 100) == b"what was meant"

@@ -43,31 +43,32 @@ class NativeMemory(Memory):
     """A memory whose base never moves. `fields` are the addresses of (base, length) pairs in VM contexts that use it.
     `reserved` is how many bytes of address space belong to it: whatever an access that needs no check can reach.
 
-    With an `image` it begins with its contents, which are shared until they are written to.
+    With an `image` it begins with its contents, which are shared until they are written to. Machine code trusts all of
+    this, so Python code cannot set it.
     """
 
-    __slots__ = ("_mapping", "_monitor", "_view", "base", "fields", "guarded", "length", "reserved")
+    __slots__ = ("_base", "_fields", "_guarded", "_length", "_mapping", "_monitor", "_reserved", "_view")
 
     def __init__(self, type: MemoryType, *, guarded: bool, image: Image | None = None) -> None:
         super().__init__(type)
-        self.guarded = guarded and type.address is not I64
+        self._guarded = guarded and type.address is not I64
         size = image.length if image is not None else type.limits.minimum << type.page_size_log2
         self._mapping = self._reserve(size, image)
-        self.base = self._mapping.base
-        self.reserved = self._mapping.size
+        self._base = self._mapping.base
+        self._reserved = self._mapping.size
         self._monitor: Monitor | None = None
         self._view: memoryview | None = None
-        self.length = size
-        self.fields: dict[int, None] = {}
+        self._length = size
+        self._fields: dict[int, None] = {}
 
     def _reserve(self, size: int, image: Image | None) -> Mapping:
         """The address space: for a checked memory what is to be had, up to its maximum, if that is not absurd."""
-        wanted = GUARD if self.guarded else self._room(size)
+        wanted = GUARD if self._guarded else self._room(size)
         while True:
             try:
                 return Mapping(wanted, libc.round_up(size), image)
             except OSError as error:
-                if self.guarded or wanted <= libc.round_up(size):
+                if self._guarded or wanted <= libc.round_up(size):
                     raise MemoryError(f"cannot reserve {wanted} bytes of address space for a memory: {error}") from None
                 wanted = libc.round_up(max(wanted // 4, size, 1))
 
@@ -76,6 +77,26 @@ class NativeMemory(Memory):
         maximum = self.type.limits.maximum
         wanted = ceiling if maximum is None else min(maximum << self.type.page_size_log2, ceiling)
         return libc.round_up(max(wanted, size, 1))
+
+    @property
+    def base(self) -> int:
+        """Where its first byte is."""
+        return self._base
+
+    @property
+    def length(self) -> int:
+        """How many bytes it has."""
+        return self._length
+
+    @property
+    def fields(self) -> dict[int, None]:
+        """Where VM contexts say so."""
+        return self._fields
+
+    @property
+    def reserved(self) -> int:
+        """How many bytes of address space belong to it."""
+        return self._reserved
 
     @property
     def monitor(self) -> Monitor:
@@ -100,37 +121,37 @@ class NativeMemory(Memory):
     def attach(self, context: int, field: int) -> None:
         """Keep a pair in a VM context up to date from now on."""
         with lock:
-            contexts.note(context, self.fields, field)
+            contexts.note(context, self._fields, field)
             publish(self)
 
     @property
     def byte_length(self) -> int:
-        return self.length
+        return self._length
 
     def extend(self, delta: int) -> int:
         with lock:
             log2 = self.type.page_size_log2
             while True:
-                length = self.length
+                length = self._length
                 old = length >> log2
                 if old + delta > self.maximum or not self._commit((old + delta) << log2):
                     return -1
-                if self.length == length:  # nobody has come in between: a finalizer may, on this very thread
-                    self.length = (old + delta) << log2
+                if self._length == length:  # nobody has come in between: a finalizer may, on this very thread
+                    self._length = (old + delta) << log2
                     break
             publish(self)
             return old
 
     def view(self) -> memoryview:
         if FREE_THREADED:  # CPython counts the slices of a view without regard to other threads
-            return self._mapping.view()[: self.length]
+            return self._mapping.view()[: self._length]
         found = self._view
         if found is None:
             found = self._view = self._mapping.view()
-        return found[: self.length]
+        return found[: self._length]
 
     def initialize(self, address: int, data: bytes | memoryview) -> None:
-        if address + len(data) <= self.length and isinstance(data, bytes):
-            ctypes.memmove(self.base + address, data, len(data))  # no view is needed
+        if 0 <= address <= self._length - len(data) and isinstance(data, bytes):
+            ctypes.memmove(self._base + address, data, len(data))  # no view is needed
         else:
             super().initialize(address, data)

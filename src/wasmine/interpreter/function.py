@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from wasmine.errors import WasmException
 from wasmine.interpreter.entry import enter
+from wasmine.runtime.deadline import returned
 from wasmine.runtime.function import Function
 from wasmine.runtime.thrown import from_public
 
@@ -57,6 +58,7 @@ class HostFunction(InterpreterFunction):
             try:
                 return host.call(args, calling_instance)
             except WasmException as error:
+                returned()
                 raise from_public(error) from error
 
         super().__init__(defined, host.name, None, -1, call, call)

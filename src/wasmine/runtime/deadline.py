@@ -173,11 +173,22 @@ def check() -> None:
         raise Expired
 
 
+def returned() -> None:
+    """A host function has returned: raise `Expired` if the time of the calling thread is over.
+
+    The exception that says so may have come while the host's code ran, and been swallowed there, again and again.
+    """
+    if watchdog.scopes:
+        check()
+
+
 def within(seconds: float, function: Callable[..., Result], *arguments: Any) -> Result:
     """`function(*arguments)`; Timeout if it takes longer. Inside another `within`, whichever limit comes first counts.
 
     UnsupportedFeature where Python offers no means.
     """
+    if seconds <= 0:  # nothing can be done in no time, however fast it is
+        raise Timeout(f"the time limit of {seconds:g} s ran out")
     outer = _current.scope
     moment = time.monotonic() + seconds
     if outer is not None and outer.moment <= moment:
@@ -193,20 +204,22 @@ def within(seconds: float, function: Callable[..., Result], *arguments: Any) -> 
 
 
 class Watchdog:
-    """The thread that stops others. There is one, `watchdog`; it starts on demand and ends by itself."""
+    """The thread that stops others. There is one, `watchdog`; it starts on demand and ends by itself. `scopes` are those
+    that it watches.
+    """
 
     def __init__(self) -> None:
         self.stoppers: list[Stopper] = []
         self.thread: threading.Thread | None = None
         self._lock = threading.RLock()  # a signal handler that runs while it is held may call wasm
-        self._scopes: set[Scope] = set()
+        self.scopes: set[Scope] = set()
         self._wake: Mailbox[bool] = Mailbox()
         self._next = _FAR  # when the thread looks again at the latest
         self._linger = LINGER
 
     def add(self, scope: Scope) -> None:
         """From now on its thread is stopped when its time is over."""
-        self._scopes.add(scope)
+        self.scopes.add(scope)
         if scope.moment < self._next:
             self.wake()
 
@@ -220,7 +233,7 @@ class Watchdog:
             elif scope.sent:
                 _receive(scope.thread)
             scope.told = scope.sent = False
-        self._scopes.discard(scope)
+        self.scopes.discard(scope)
 
     def wake(self) -> None:
         """Look at once."""
@@ -239,12 +252,12 @@ class Watchdog:
         self.thread = None
         self._next = _FAR
         here = threading.get_ident()
-        self._scopes = {scope for scope in self._scopes if scope.thread == here}
-        for scope in self._scopes:
+        self.scopes = {scope for scope in self.scopes if scope.thread == here}
+        for scope in self.scopes:
             scope.lock = threading.Lock()
         if _monitoring is not None:
             _monitoring.forget_threads()
-        if self._scopes:
+        if self.scopes:
             self.wake()
 
     def _new_thread(self) -> threading.Thread:
@@ -280,7 +293,7 @@ class Watchdog:
         """Whether nobody came meanwhile."""
         with self._lock:
             self.thread = None
-            if not self._wake and not self._scopes:
+            if not self._wake and not self.scopes:
                 return True
             self.thread = threading.current_thread()
             return False
@@ -288,7 +301,7 @@ class Watchdog:
     def _look(self, now: float) -> float:
         """Stop whose time is over; when to look again."""
         following = _FAR
-        for scope in self._scopes.copy():
+        for scope in self.scopes.copy():
             if scope.moment <= now:
                 self._stop(scope)
                 following = min(following, now + RESEND)

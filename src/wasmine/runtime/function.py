@@ -6,6 +6,7 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, cast
 
 from wasmine.runtime.deadline import within
+from wasmine.runtime.unique import Unique
 from wasmine.runtime.values import signature
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class Documentation:
         functions.__doc__ = cast("Any", cls(of_class))
 
 
-class Function:
+class Function(Unique):
     """A WebAssembly function as a Python callable.
 
     Arguments are checked (TypeError, OverflowError); no result is None, one is a value, several are a tuple.
@@ -78,7 +79,9 @@ class Function:
     def invoke(self, *args: Any) -> Any:
         """Call with internal values, as from Python: traps arrive as `Trap`. The internal result."""
 
-    def __call__(self, *args: Any) -> Any:
+    def __call__(self, /, *args: Any, **names: Any) -> Any:
+        if names:
+            raise TypeError(f"{self.name}() takes no keyword arguments")
         instance = self.instance
         convert = self._signature
         if convert is None:

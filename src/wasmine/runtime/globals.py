@@ -5,13 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
+from wasmine.runtime.unique import Unique
 from wasmine.runtime.values import to_internal, to_python
 
 if TYPE_CHECKING:
     from wasmine.format.types import GlobalType
 
 
-class Global(ABC):
+class Global(Unique, ABC):
     """A global variable. Read and write it as `value`; writing an immutable one is a TypeError."""
 
     __slots__ = ("__weakref__", "owner", "type")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, Union, cast, get_ar
 from wasmine.errors import LinkError, WasmineError
 from wasmine.format.types import EXTERNREF, F32, F64, FUNCREF, I32, I64, V128, FuncType, NumberType, RefType, func_type
 from wasmine.record import record
-from wasmine.runtime.deadline import calls_host
+from wasmine.runtime.deadline import calls_host, returned
 from wasmine.runtime.function import Function
 from wasmine.runtime.memory import Memory
 from wasmine.runtime.values import signature
@@ -106,7 +106,9 @@ class HostCallable:
                     f"host function {self.name}() needs a calling instance: it cannot be called from Python directly"
                 )
             values.insert(0, Caller(instance))
-        return convert.results(self.name, self.function(*values))
+        result = self.function(*values)
+        returned()
+        return convert.results(self.name, result)
 
 
 def fit(function: Callable[..., Any], expected: FuncType, name: str) -> HostCallable:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 
 from wasmine.errors import LinkError, WasmineError
 from wasmine.format.types import Kind
 from wasmine.runtime.limits import Limits
 from wasmine.runtime.tag import Tag
+from wasmine.runtime.unique import Unique
 
 if TYPE_CHECKING:
+    from wasmine.format.module import Export
     from wasmine.format.types import MemoryType, TableType
     from wasmine.runtime.engine import Code
     from wasmine.runtime.fuel import Fuel
@@ -41,17 +43,26 @@ class Imported(NamedTuple):
 _ORDER: Final = {Kind.FUNC: 0, Kind.TABLE: 1, Kind.MEMORY: 2, Kind.GLOBAL: 3, Kind.TAG: 4}
 
 
-class Exports(Mapping[str, Any]):
+_set: Final = object.__setattr__
+
+
+class Exports(Unique, Mapping[str, Any]):
     """The exports of an instance: attributes and a mapping by name, in the module's order.
 
     Functions are callables, memories, tables, globals and tags objects. A name that is not a Python identifier, or that
     a mapping's method has (`get`, `keys`, ...), is reached as `exports["name"]`.
     """
 
+    __slots__ = ("__weakref__", "_entries", "_found", "_instance")
+
+    _instance: Instance
+    _entries: dict[str, Export]
+    _found: dict[str, Any]
+
     def __init__(self, instance: Instance) -> None:
-        self._instance = instance
-        self._entries = instance.module.export_entries
-        self._found: dict[str, Any] = {}
+        _set(self, "_instance", instance)
+        _set(self, "_entries", instance.module.export_entries)
+        _set(self, "_found", {})
 
     def __getitem__(self, name: str) -> Any:
         found = self._found.get(name)
@@ -69,6 +80,15 @@ class Exports(Mapping[str, Any]):
             known = ", ".join(list(self._entries)[:20]) or "nothing"
             raise AttributeError(f"no export {name!r}; the instance exports {known}") from None
 
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(
+            f"cannot set export {name!r}: exports are the module's. A global has a `value` that can be set, memories and "
+            "tables have items"
+        )
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"cannot delete export {name!r}: exports are the module's")
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)
 
@@ -82,7 +102,7 @@ class Exports(Mapping[str, Any]):
         return f"<exports {list(self._entries)}>"
 
 
-class Instance:
+class Instance(Unique):
     """An instance of a module; made by `Runtime.instantiate`, `clone`, or from a `Snapshot`.
 
     Index spaces are complete lists (imports first). `function(i)` gives the function reference of index `i`, always the
@@ -138,6 +158,8 @@ class Instance:
     def fuel(self, left: int) -> None:
         if self.meter is None:
             raise ValueError("the instance was made without fuel: give Limits(fuel=...) when it is instantiated")
+        if left is None:
+            raise TypeError("the fuel must be a number, found None: without any it cannot be counted")
         self.meter.left = Limits(fuel=left).fuel or 0
 
     @property
@@ -254,12 +276,15 @@ class Instance:
     def check_open(self) -> None:
         """WasmineError if the instance was closed."""
         if self.closed:
-            raise WasmineError(f"instance {self.name or self.module.name!r} is closed")
+            raise WasmineError(f"{self._subject()} is closed")
+
+    def _subject(self) -> str:
+        name = self.name or self.module.name
+        return f"instance {name!r}" if name else "the instance"
 
     def in_use(self) -> WasmineError:
         """What a thread gets that enters the instance while another one runs it, or when it was closed meanwhile."""
-        name = self.name or self.module.name
-        subject = f"instance {name!r}" if name else "the instance"
+        subject = self._subject()
         if self.closed:
             return WasmineError(f"{subject} is closed")
         return WasmineError(

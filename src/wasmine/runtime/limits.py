@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import sys
+
 from wasmine.record import record
 
 
@@ -34,6 +37,8 @@ class Limits:
                 raise TypeError(f"the limit {name} must be a number, found {value!r}")
             if not value >= 0:
                 raise ValueError(f"the limit {name} must not be negative, found {value!r}")
+        if self.timeout is not None and self.timeout > sys.float_info.max:
+            object.__setattr__(self, "timeout", math.inf)  # it may be an int, which no float is equal to
 
     @classmethod
     def merged(cls, given: Limits | None, default: Limits) -> Limits:

@@ -41,7 +41,7 @@ class Mailbox(Generic[Item]):
             gate = threading.Lock()
             gate.acquire()
             self._gates.append(gate)
-            left = -1 if end is None else max(end - time.monotonic(), 0)
+            left = -1 if end is None else min(max(end - time.monotonic(), 0), threading.TIMEOUT_MAX)
             if not self._items and not gate.acquire(timeout=left):
                 return None
         return self._items.popleft()

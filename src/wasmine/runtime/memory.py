@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 from wasmine.format.types import I64
 from wasmine.runtime import traps
+from wasmine.runtime.unique import Unique
 
 if TYPE_CHECKING:
     from wasmine.format.types import MemoryType
 
 
-class Memory(ABC):
+class Memory(Unique, ABC):
     """A linear memory: `mem[i]` is a byte (int), `mem[a:b]` bytes; assignment writes; `len(mem)` is its size in bytes.
 
     Every access is checked: a range out of bounds is an IndexError and nothing is clipped (unlike Python's sequences,
@@ -61,9 +62,10 @@ class Memory(ABC):
 
     def grow(self, delta: int) -> int:
         """Add `delta` pages of zeros; the size before, in pages. MemoryError if it cannot be had."""
-        old = self.extend(to_index(delta)) if delta >= 0 else -1
+        pages = to_index(delta)
+        old = self.extend(pages) if pages >= 0 else -1
         if old < 0:
-            raise MemoryError(f"cannot grow a memory of {self.size} pages by {delta}: the maximum is {self.maximum}")
+            raise MemoryError(f"cannot grow a memory of {self.size} pages by {pages}: the maximum is {self.maximum}")
         return old
 
     def __len__(self) -> int:
@@ -74,14 +76,14 @@ class Memory(ABC):
 
     def read(self, address: int, length: int) -> bytes:
         """A copy of `length` bytes from `address`. IndexError if they are not all inside."""
-        self._check(address, length)
-        return bytes(self.view()[address : address + length])
+        start, end = self._inside(address, length)
+        return bytes(self.view()[start:end])
 
     def write(self, address: int, data: bytes | bytearray | memoryview) -> None:
         """Write all of `data` at `address`. IndexError, and nothing is written, if it does not fit."""
         source = memoryview(data).cast("B")
-        self._check(address, len(source))
-        self.view()[address : address + len(source)] = source
+        start, end = self._inside(address, len(source))
+        self.view()[start:end] = source
 
     def read_string(self, address: int, length: int, encoding: str = "utf-8") -> str:
         """`length` bytes from `address`, decoded. IndexError or UnicodeDecodeError."""
@@ -89,9 +91,8 @@ class Memory(ABC):
 
     def read_c_string(self, address: int, encoding: str = "utf-8") -> str:
         """The text from `address` to the next zero byte. IndexError if there is none."""
-        self._check(address, 0)
+        address, end = self._inside(address, 0)
         view = self.view()
-        end = address
         # By pieces: a copy of everything up to the end of memory would be wasted.
         while end < len(view):
             piece = bytes(view[end : end + 4096])
@@ -103,14 +104,17 @@ class Memory(ABC):
 
     def initialize(self, address: int, data: bytes | memoryview) -> None:
         """Write a data segment, or the trap "out of bounds memory access" (and nothing written)."""
-        if address + len(data) > self.byte_length:
+        if not 0 <= address <= self.byte_length - len(data):
             raise traps.memory_access(address, len(data), self.byte_length)
         if data:
             self.view()[address : address + len(data)] = data
 
-    def _check(self, address: int, length: int) -> None:
-        if address < 0 or length < 0 or address + length > self.byte_length:
-            raise IndexError(f"{length} bytes at address {address} lie outside the memory of {self.byte_length} bytes")
+    def _inside(self, address: int, length: int) -> tuple[int, int]:
+        """The start and the end of a range, as ints of Python's: those of others may overflow. IndexError."""
+        start, count = to_index(address), to_index(length)
+        if start < 0 or count < 0 or start + count > self.byte_length:
+            raise IndexError(f"{count} bytes at address {start} lie outside the memory of {self.byte_length} bytes")
+        return start, start + count
 
     def _range(self, key: slice) -> tuple[int, int]:
         if key.step not in (None, 1):
@@ -119,16 +123,13 @@ class Memory(ABC):
         stop = self.byte_length if key.stop is None else to_index(key.stop)
         if start < 0 or stop < 0:
             raise IndexError("addresses count from the start of the memory: negative ones are out of range")
-        self._check(start, max(stop - start, 0))
-        return start, max(stop, start)
+        return self._inside(start, max(stop - start, 0))
 
     def __getitem__(self, key: int | slice) -> int | bytes:
         if isinstance(key, slice):
             start, stop = self._range(key)
             return bytes(self.view()[start:stop])
-        address = to_index(key)
-        self._check(address, 1)
-        return self.view()[address]
+        return self.view()[self._inside(key, 1)[0]]
 
     def __setitem__(self, key: int | slice, value: int | bytes | bytearray | memoryview) -> None:
         if isinstance(key, slice):
@@ -140,9 +141,7 @@ class Memory(ABC):
                 )
             self.view()[start:stop] = source
             return
-        address = to_index(key)
-        self._check(address, 1)
-        self.view()[address] = value  # type: ignore[assignment]
+        self.view()[self._inside(key, 1)[0]] = value  # type: ignore[assignment]
 
     def __repr__(self) -> str:
         return f"<memory {self.type}, {self.size} pages>"

@@ -18,6 +18,7 @@ from wasmine.runtime.instance import Imported, Instance
 from wasmine.runtime.limits import Limits
 from wasmine.runtime.module import Module
 from wasmine.runtime.tag import Tag
+from wasmine.runtime.unique import Unique
 from wasmine.runtime.values import to_internal
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ AUTO_COMPILES = True
 """Whether "auto" takes the compiler where it can be used."""
 
 
-class Runtime:
+class Runtime(Unique):
     """A place for instances that can share functions, memories, tables, globals and tags.
 
     `engine` chooses how code runs: "compiler" makes machine code, where the machine allows it (UnsupportedFeature

@@ -20,7 +20,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from wasmine.errors import SnapshotError
-from wasmine.format.types import F32, F64, NumberType, RefType, is_function_type, matches
+from wasmine.format.types import F32, F64, I64, NumberType, RefType, is_function_type, matches
 from wasmine.runtime.bits import f32_from_bits, f32_to_bits, f64_from_bits, f64_to_bits
 from wasmine.runtime.cache import digest
 from wasmine.runtime.image import PIECE, Image
@@ -58,7 +58,7 @@ def save(snapshot: Snapshot, path: str | os.PathLike[str]) -> None:
     }
     head = json.dumps(header, separators=(",", ":")).encode()
     body = [len(head).to_bytes(8, "little"), head, *(data for pieces in memories for _, data in pieces)]
-    _write(os.fspath(path), [_MAGIC, digest(*body), *body])
+    _write(os.fsdecode(path), [_MAGIC, digest(*body), *body])
 
 
 def _write(path: str, parts: list[bytes]) -> None:
@@ -100,7 +100,7 @@ def load(path: str | os.PathLike[str], module: Module) -> Snapshot:
     try:
         return _Reader(data, module).snapshot()
     except SnapshotError as error:
-        raise SnapshotError(f"{os.fspath(path)}: {error}") from None
+        raise SnapshotError(f"{os.fsdecode(path)}: {error}") from None
 
 
 class _Reader:
@@ -166,7 +166,9 @@ class _Reader:
         _require(isinstance(value, list) and len(value) == 2, f"a memory is {_short(value)}")
         length, positions = value
         log2 = type.page_size_log2
-        most = type.limits.maximum if type.limits.maximum is not None else 1 << (48 - log2)
+        most = (1 << (48 if type.address is I64 else 32)) >> log2
+        if type.limits.maximum is not None:
+            most = min(most, type.limits.maximum)
         fits = _is_index(length) and not length % (1 << log2) and type.limits.minimum <= length >> log2 <= most
         _require(fits and not type.shared, f"a memory of {_short(length)} bytes does not fit {type}")
         _require(isinstance(positions, list), f"the pieces of a memory are {_short(positions)}")

@@ -7,6 +7,7 @@ from operator import index as to_index
 from typing import TYPE_CHECKING, Any
 
 from wasmine.runtime import traps
+from wasmine.runtime.unique import Unique
 from wasmine.runtime.values import to_internal, to_python
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class Functions:
         return len(self.items)
 
 
-class Table(ABC):
+class Table(Unique, ABC):
     """A table. `table[i]` reads and writes an element as a Python value (None is null); `len(table)` is its size.
 
     An index out of range is an IndexError, a value of another type a TypeError.
@@ -77,10 +78,10 @@ class Table(ABC):
 
     def grow(self, delta: int, init: Any = None) -> int:
         """Add `delta` elements of value `init`; the size before. MemoryError if it would pass the maximum."""
-        value = to_internal(self.type.element, init)
-        old = self.extend(to_index(delta), value) if delta >= 0 else -1
+        value, count = to_internal(self.type.element, init), to_index(delta)
+        old = self.extend(count, value) if count >= 0 else -1
         if old < 0:
-            raise MemoryError(f"cannot grow a table of {len(self)} elements by {delta}: the maximum is {self.maximum}")
+            raise MemoryError(f"cannot grow a table of {len(self)} elements by {count}: the maximum is {self.maximum}")
         return old
 
     def __getitem__(self, index: int) -> Any:

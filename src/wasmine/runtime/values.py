@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from operator import index
-from typing import TYPE_CHECKING, Any, cast
+from operator import index, length_hint
+from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 
 from wasmine.format.types import F32, F64, I32, I64, V128, Heap, RefType, heap_matches
 from wasmine.runtime.bits import f32_from_bits, f32_round, f64_to_bits
@@ -38,8 +38,9 @@ def _i64(value: Any) -> int:
 def _number(value: Any) -> float:
     if type(value) is float:
         return value
-    if isinstance(value, str | bytes | bytearray):  # float() would parse them
-        raise TypeError(f"{type(value).__name__!r} object cannot be interpreted as a number")
+    kind = type(value)
+    if not (hasattr(kind, "__float__") or hasattr(kind, "__index__")):  # float() would parse text and buffers
+        raise TypeError(f"{kind.__name__!r} object cannot be interpreted as a number")
     return float(value)
 
 
@@ -205,11 +206,11 @@ class Signature:
         """Internal arguments of a call from Python. TypeError, OverflowError or ValueError say which argument is wrong."""
         if len(args) != len(self.encoders):
             raise TypeError(f"{name}() takes {_count(len(self.encoders), 'argument')} ({len(args)} given)")
+        left = iter(args)
         try:
-            return [encode(arg) for encode, arg in zip(self.encoders, args, strict=True)]
-        except (TypeError, OverflowError, ValueError) as error:
-            position = self._position(self.encoders, args)
-            raise type(error)(f"{name}() argument {position}: {error}") from None
+            return [encode(arg) for encode, arg in zip(self.encoders, left)]  # noqa: B905 - as many, see above
+        except _UNFIT as error:
+            _misfit(error, f"{name}() argument {len(args) - length_hint(left)}")
 
     def results(self, name: str, returned: Any) -> Any:
         """The internal result (None, a value, or a tuple of several) of what a host function returned."""
@@ -217,8 +218,8 @@ class Signature:
         if len(encoders) == 1:
             try:
                 return encoders[0](returned)
-            except (TypeError, OverflowError, ValueError) as error:
-                raise type(error)(f"host function {name}() returned a wrong value: {error}") from None
+            except _UNFIT as error:
+                _misfit(error, f"host function {name}() returned a wrong value")
         if not encoders:
             if returned is not None:
                 found = type(returned).__name__
@@ -227,20 +228,11 @@ class Signature:
         if not isinstance(returned, tuple | list) or len(returned) != len(encoders):
             found = f"{len(returned)} values" if isinstance(returned, tuple | list) else type(returned).__name__
             raise TypeError(f"host function {name}(): expected a tuple of {len(encoders)} results, found {found}")
+        left = iter(encoders)
         try:
-            return tuple(encode(value) for encode, value in zip(encoders, returned, strict=True))
-        except (TypeError, OverflowError, ValueError) as error:
-            position = self._position(encoders, tuple(returned))
-            raise type(error)(f"host function {name}() result {position}: {error}") from None
-
-    @staticmethod
-    def _position(encoders: tuple[Callable[[Any], Any], ...], values: tuple[Any, ...]) -> int:
-        for number, (encode, value) in enumerate(zip(encoders, values, strict=True), 1):
-            try:
-                encode(value)
-            except (TypeError, OverflowError, ValueError):
-                return number
-        return len(values)
+            return tuple([encode(value) for encode, value in zip(left, returned, strict=True)])
+        except _UNFIT as error:
+            _misfit(error, f"host function {name}() result {len(encoders) - length_hint(left)}")
 
     def python_arguments(self, args: tuple[Any, ...]) -> list[Any]:
         """Python values of internal arguments, for a host function."""
@@ -254,6 +246,17 @@ class Signature:
         if not decoders:
             return None
         return tuple(decode(value) for decode, value in zip(decoders, result, strict=True))
+
+
+_UNFIT: Final = (TypeError, OverflowError, ValueError)
+
+
+def _misfit(error: Exception, where: str) -> NoReturn:
+    """Raise the error of a conversion again, with the place; one of a class of the host's own as it is."""
+    kind = type(error)
+    if kind not in _UNFIT:
+        raise error
+    raise kind(f"{where}: {error}") from None
 
 
 def _count(number: int, noun: str) -> str:

@@ -174,11 +174,13 @@ class OutputBudget:
 class _Descriptor:
     """A descriptor of the host, as source and as sink; it is not closed with the guest.
 
-    `flush` brings what Python still holds back for the same descriptor before what the guest writes.
+    `file` is whose it is, if somebody's: its descriptor is open as long as it lives. `flush` brings what Python still holds
+    back for the same descriptor before what the guest writes.
     """
 
-    def __init__(self, fd: int, flush: Callable[[], object] | None = None) -> None:
+    def __init__(self, fd: int, file: object = None, flush: Callable[[], object] | None = None) -> None:
         self._fd = fd
+        self._file = file
         self._flush = flush
         self.terminal = os.isatty(fd)
         mode = os.fstat(fd).st_mode
@@ -304,7 +306,7 @@ def source(input: Input) -> Source:
         return _Descriptor(input)
     fd = _fileno(input)
     if fd is not None:
-        return _Descriptor(fd)
+        return _Descriptor(fd, input)
     if isinstance(input, io.TextIOWrapper):
         input = input.buffer
     for name in ("read1", "read"):  # read1 gives what is there instead of waiting for all that was asked for
@@ -326,7 +328,7 @@ def sink(output: Output) -> Sink:
         return _Descriptor(output)
     fd = _fileno(output)
     if fd is not None:
-        return _Descriptor(fd, getattr(output, "flush", None))
+        return _Descriptor(fd, output, getattr(output, "flush", None))
     if isinstance(output, io.TextIOBase):
         buffer = getattr(output, "buffer", None)
         if buffer is None:

@@ -21,6 +21,14 @@ HANDLERS = {
         "faulthandler.enable()\nload = instance(LOAD).exports.load\nfaulthandler.disable()\nfaulthandler.enable()\n"
     ),
 }
+# Others who change what happens at a fault, after machine code was loaded.
+LATER = {
+    "a handler": "signal.signal(signal.SIGSEGV, lambda *_: print('called', flush=True))",
+    "the default": "signal.signal(signal.SIGSEGV, signal.SIG_DFL)",
+    "ignored": "signal.signal(signal.SIGSEGV, signal.SIG_IGN)",
+    "blocked": "signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())",
+    "blocked by a mask": "signal.pthread_sigmask(signal.SIG_SETMASK, [signal.SIGSEGV, signal.SIGFPE])",
+}
 REPORTED = {"enabled before", "enabled after", "enabled twice, instances between", "enabled again"}
 
 
@@ -217,3 +225,38 @@ for thread in threads: thread.join()
 print(wrong[:3])
 """
     expect(run(script), "[]")
+
+
+@pytest.mark.parametrize("later", LATER)
+def test_a_fault_is_a_trap_whatever_others_do_later(run: Run, later: str) -> None:
+    script = f"load = instance(LOAD).exports.load\n{LATER[later]}\nprint(trapped(load, -1), trapped(load, -5), load(0))"
+    expect(run(script), "TrapKind.MEMORY_OUT_OF_BOUNDS TrapKind.MEMORY_OUT_OF_BOUNDS 0")
+
+
+def test_a_thread_that_blocks_all_signals_can_trap_and_be_stopped(run: Run) -> None:
+    script = """
+made = instance('(module (memory 1) (func (export "load") (drop (i32.load (i32.const -1)))) (func (export "spin") (loop (br 0))))')
+def work():
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    print(trapped(made.exports.load))
+    made.timeout = 0.05
+    try:
+        made.exports.spin()
+    except wasmine.Timeout as error:
+        print(error.reason)
+    print(signal.SIGTERM in signal.pthread_sigmask(signal.SIG_BLOCK, []))
+thread = threading.Thread(target=work)
+thread.start()
+thread.join()
+"""
+    expect(run(script), "TrapKind.MEMORY_OUT_OF_BOUNDS\nthe time limit of 0.05 s ran out\nTrue")
+
+
+def test_handlers_of_python_get_what_is_sent(run: Run) -> None:
+    script = """
+load = instance(LOAD).exports.load
+signal.signal(signal.SIGSEGV, lambda number, frame: print("called", number, flush=True))
+os.kill(os.getpid(), signal.SIGSEGV)
+print(trapped(load, -1), callable(signal.getsignal(signal.SIGSEGV)))
+"""
+    expect(run(script), "called 11\nTrapKind.MEMORY_OUT_OF_BOUNDS True")

@@ -8,6 +8,7 @@ import signal
 from typing import TYPE_CHECKING, Any, Final
 
 from wasmine.compiler.machine import libc, linux
+from wasmine.compiler.machine.layout import KICK
 from wasmine.runtime.lock import lock
 
 if TYPE_CHECKING:
@@ -45,25 +46,42 @@ def install(handler: int, set_previous: Callable[[int, int], None]) -> None:
             libc.set_signal_action(number, action)
 
 
-def follow_faulthandler(reinstall: Callable[[], None]) -> None:
-    """Keep ours in front when `faulthandler.enable` or `faulthandler.disable` is called later.
+def follow_others(reinstall: Callable[[], None]) -> None:
+    """Keep ours in front, and what machine code needs unblocked, when others are called that change that:
 
-    Its handler in front of ours would end the process at the first trap: it reports and re-raises, and nothing can be done
-    from behind it. When it is disabled it takes with it whatever was installed since.
+    - `faulthandler.enable`: its handler in front of ours would end the process at the first trap, for it reports and
+      re-raises, and nothing can be done from behind it. `disable`: that takes with it whatever was installed since.
+    - `signal.signal` with one of these signals: CPython's handler returns to the instruction at fault, for ever.
+    - `signal.pthread_sigmask`: a fault whose signal is blocked ends the process.
     """
-    for name in ("enable", "disable"):
-        original = getattr(faulthandler, name)
-        if not getattr(original, "_wasmine", False):
-            setattr(faulthandler, name, _followed(original, reinstall))
 
-
-def _followed(original: Callable[..., Any], reinstall: Callable[[], None]) -> Callable[..., Any]:
-    @functools.wraps(original)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return original(*args, **kwargs)
-        finally:
+    def set_handler(signalnum: int, *_: object, **__: object) -> None:
+        if signalnum in SIGNALS:
             reinstall()
 
-    call._wasmine = True  # type: ignore[attr-defined]
+    for module, name, afterwards in (
+        (faulthandler, "enable", lambda *_, **__: reinstall()),
+        (faulthandler, "disable", lambda *_, **__: reinstall()),
+        (signal, "signal", set_handler),
+        (signal, "pthread_sigmask", lambda *_, **__: unblock()),
+    ):
+        original = getattr(module, name)
+        if not hasattr(original, "_wasmine"):
+            setattr(module, name, _followed(original, afterwards))
+
+
+def _followed(original: Callable[..., Any], afterwards: Callable[..., None]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        found = original(*args, **kwargs)
+        afterwards(*args, **kwargs)
+        return found
+
+    call._wasmine = original  # type: ignore[attr-defined]
     return call
+
+
+def unblock() -> None:
+    """The calling thread gets the signals of faults, and the one that has machine code look at what is wanted of it."""
+    change: Callable[..., object] = getattr(signal.pthread_sigmask, "_wasmine", signal.pthread_sigmask)
+    change(signal.SIG_UNBLOCK, (*SIGNALS, KICK))

@@ -78,13 +78,14 @@ class Glue:
         self.interrupts.forked()
 
     def install_faults(self) -> None:
-        """Make faults in wasm code traps, now and after later calls of `faulthandler.enable`. OSError."""
+        """Make faults in wasm code traps, now and after others have changed what happens then. OSError."""
         if not faults.installed(self._fault):
             self._reinstall()
-            faults.follow_faulthandler(self._reinstall)
+            faults.follow_others(self._reinstall)
 
     def _reinstall(self) -> None:
-        faults.install(self._fault, lambda number, address: self.set(Data.PREVIOUS + 8 * number, address))
+        if not faults.installed(self._fault):
+            faults.install(self._fault, lambda number, address: self.set(Data.PREVIOUS + 8 * number, address))
 
 
 _glue: Glue | None = None

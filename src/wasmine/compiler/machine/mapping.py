@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import gc
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
@@ -158,6 +159,8 @@ class Mapping:
     __slots__ = ("_lease", "_range", "base", "size")
 
     def __init__(self, size: int, used: int, image: Image | None = None) -> None:
+        if used > size:  # what lies behind is somebody else's
+            raise OSError(errno.ENOMEM, f"{used} bytes do not fit into {size}")
         self._range = _ranges.take(size, used, image)
         self._lease = _leases.new(self._range.base)
         self.base = self._range.base

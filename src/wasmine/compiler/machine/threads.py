@@ -6,7 +6,7 @@ import ctypes
 import threading
 from typing import TYPE_CHECKING, Final
 
-from wasmine.compiler.machine import libc, python
+from wasmine.compiler.machine import faults, libc, python
 from wasmine.compiler.machine.layout import START_TICKER, Context, Thread
 from wasmine.runtime import native_stack
 from wasmine.runtime.gil import FREE_THREADED
@@ -158,6 +158,7 @@ class Threads:
         )
 
     def _attach(self) -> ThreadBlock:
+        faults.unblock()
         if not self._free and len(self._all) >= _MANY:
             python.host().collect()
         with lock:
