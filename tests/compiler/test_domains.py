@@ -288,7 +288,7 @@ def test_a_context_is_not_given_to_another_instance_while_somebody_writes_to_it(
     thread = threading.Thread(target=work)
     thread.start()
     made.wait(60)
-    memory.fields = Fields(memory.fields)  # type: ignore[attr-defined]
+    memory._fields = Fields(memory._fields)  # type: ignore[attr-defined]
     memory.grow(1)
     thread.join()
     assert contexts.get(context[0]) is None

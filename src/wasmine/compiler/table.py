@@ -36,7 +36,7 @@ class NativeTable(Table):
     function references.
     """
 
-    __slots__ = ("_decode", "_encode", "_mapping", "_references", "base", "domain", "fields", "home", "length")
+    __slots__ = ("_base", "_decode", "_encode", "_fields", "_length", "_mapping", "_references", "domain", "home")
 
     def __init__(self, type: TableType, init: Any, references: References) -> None:
         super().__init__(type)
@@ -53,16 +53,16 @@ class NativeTable(Table):
             self._encode = references.address
             self.domain = Domain()
             self.domain.tables.append(weakref.ref(self))
-        self.length = 0
-        self.fields: dict[int, None] = {}
+        self._length = 0
+        self._fields: dict[int, None] = {}
         reserved = libc.round_up(max(8 * most, 8))
         try:
             self._mapping = Mapping(reserved, libc.round_up(8 * size))
         except OSError as error:
             raise MemoryError(f"cannot reserve {reserved} bytes for a table: {error}") from None
-        self.base = self._mapping.base
+        self._base = self._mapping.base
         self._fill(0, size, self._encode(init))
-        self.length = size
+        self._length = size
         self.hold((init,))
 
     def hold(self, values: Iterable[Any]) -> None:
@@ -79,36 +79,51 @@ class NativeTable(Table):
         if native and count:  # fresh pages are null already
             self.fill_native(start, count, native)
 
+    @property
+    def base(self) -> int:
+        """The address of its first element. Machine code trusts it."""
+        return self._base
+
+    @property
+    def length(self) -> int:
+        """How many elements it has."""
+        return self._length
+
+    @property
+    def fields(self) -> dict[int, None]:
+        """Where in VM contexts its base and its length stand."""
+        return self._fields
+
     def attach(self, context: int, field: int) -> None:
         """Keep a pair in a VM context up to date from now on."""
         with lock:
-            contexts.note(context, self.fields, field)
+            contexts.note(context, self._fields, field)
             publish(self)
 
     def __len__(self) -> int:
-        return self.length
+        return self._length
 
     def get(self, index: int) -> Any:
         with lock:  # until it is known whose it is, it is in the table, which keeps it
-            native = ctypes.c_uint64.from_address(self.base + 8 * index).value
+            native = ctypes.c_uint64.from_address(self._base + 8 * index).value
             return self._decode(native)
 
     def put(self, index: int, values: Sequence[Any]) -> None:
         words = [self._encode(value) for value in values]
         with lock:
-            ctypes.memmove(self.base + 8 * index, pack(f"<{len(words)}Q", *words), 8 * len(words))
+            ctypes.memmove(self._base + 8 * index, pack(f"<{len(words)}Q", *words), 8 * len(words))
             self.hold(values)
 
     def words(self) -> list[int]:
         """All elements in native form."""
-        return (ctypes.c_uint64 * self.length).from_address(self.base)[:]
+        return (ctypes.c_uint64 * self._length).from_address(self._base)[:]
 
     def write_native(self, index: int, words: bytes | bytearray) -> None:
         """`write` elements in native form."""
-        if index + len(words) // 8 > self.length:
-            detail = f"elements {index} to {index + len(words) // 8} of a table of {self.length}"
+        if index + len(words) // 8 > self._length:
+            detail = f"elements {index} to {index + len(words) // 8} of a table of {self._length}"
             raise Trap(TrapKind.TABLE_OUT_OF_BOUNDS, detail)
-        ctypes.memmove(self.base + 8 * index, bytes(words), len(words))
+        ctypes.memmove(self._base + 8 * index, bytes(words), len(words))
 
     def extend(self, delta: int, init: Any) -> int:
         with lock:
@@ -121,7 +136,7 @@ class NativeTable(Table):
         word = native.to_bytes(8, "little")
         while count:
             now = min(count, _AT_ONCE)
-            ctypes.memmove(self.base + 8 * start, word * now, 8 * now)
+            ctypes.memmove(self._base + 8 * start, word * now, 8 * now)
             start += now
             count -= now
 
@@ -129,7 +144,7 @@ class NativeTable(Table):
         """`extend` with an element in native form."""
         with lock:
             while True:
-                old = self.length
+                old = self._length
                 if old + delta > self.maximum:
                     return -1
                 try:
@@ -137,8 +152,8 @@ class NativeTable(Table):
                 except OSError:
                     return -1
                 self._fill(old, delta, native)
-                if self.length == old:  # nobody has come in between: a finalizer may, on this very thread
-                    self.length = old + delta
+                if self._length == old:  # nobody has come in between: a finalizer may, on this very thread
+                    self._length = old + delta
                     break
             publish(self)
             return old
