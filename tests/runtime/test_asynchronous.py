@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import gc
 import os
 import signal
 import subprocess
@@ -553,3 +554,33 @@ def test_asyncio_is_not_imported_before_it_is_used(engine: str) -> None:
         [sys.executable, "-c", textwrap.dedent(script), engine], capture_output=True, text=True, timeout=60
     )
     assert (done.stdout.split(), done.stderr) == (["False", "True"], "")
+
+
+@pytest.mark.parametrize("name", ["spin", "call"])
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_guest_ends_when_the_loop_is_closed_and_forgotten(engine: str, name: str) -> None:
+    began = threading.Event()
+
+    async def host(value: int) -> int:
+        began.set()
+        await asyncio.sleep(60)
+        return value
+
+    instance = guest(engine, host)
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(lambda *_: None)  # which would say that tasks were destroyed
+    task = loop.create_task(instance.exports[name].async_(*((1,) if name == "call" else ())))
+    loop.run_until_complete(until(began.is_set) if name == "call" else asyncio.sleep(0.05))
+    with pytest.raises(wasmine.WasmineError, match="in use by another thread"):
+        instance.exports.one()
+    loop.close()
+    del task, loop
+    gc.collect()
+    end = time.monotonic() + 60
+    while True:
+        try:
+            assert instance.exports.one() == 1
+            break
+        except wasmine.WasmineError:
+            assert time.monotonic() < end
+            time.sleep(0.01)

@@ -354,6 +354,8 @@ def test_a_pool_has_so_many_instances(runtime: Runtime) -> None:
         assert repr(pool) == "<pool of 2, 2 in use>"
         with pytest.raises(TimeoutError, match="none of the 2 instances"):
             pool.acquire(timeout=0)
+        with pytest.raises(TimeoutError):
+            pool.acquire(timeout=float("nan"))
         pool.release(first)
         with pytest.raises(ValueError, match="given back already"):
             pool.release(first)
@@ -364,6 +366,14 @@ def test_a_pool_has_so_many_instances(runtime: Runtime) -> None:
         pool.acquire()
     with pytest.raises(ValueError, match="a size of 1 at least"):
         wasmine.Pool(pool.snapshot, 0)
+    with pytest.raises(TypeError):
+        wasmine.Pool(pool.snapshot, 1.5)  # type: ignore[arg-type]
+
+
+def test_a_user_may_be_willing_to_wait_for_centuries(runtime: Runtime) -> None:
+    pool = wasmine.Pool(runtime.instantiate(STATE).snapshot(), 1)
+    threading.Timer(0.02, pool.release, (pool.acquire(),)).start()
+    pool.release(pool.acquire(timeout=1e300))
 
 
 def test_a_user_waits_until_an_instance_is_given_back(runtime: Runtime) -> None:

@@ -14,6 +14,8 @@ import functools
 import os
 import threading
 import time
+import weakref
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeAlias, TypeVar
 
 from wasmine.runtime import deadline
@@ -46,23 +48,25 @@ async def to_thread(
     >>> asyncio.run(main())
     (2, 1)
     """
-    call = _Call(functools.partial(contextvars.copy_context().run, function, *args, **kwargs))
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[tuple[BaseException | None, Any]] = loop.create_future()
+    call = _Call(functools.partial(contextvars.copy_context().run, function, *args, **kwargs), loop, ended)
     waiting = _waiting.get()
     if waiting is not None and waiting.takes_work(call.loop):
         waiting.events.put(call.run)
     else:
         _threads.run(call.run)
     cancelled: asyncio.CancelledError | None = None
-    while not call.ended.done():
+    while not ended.done():
         try:
-            await asyncio.wait((call.ended,))
+            await asyncio.wait((ended,))
         except asyncio.CancelledError as cancellation:
             cancelled = cancellation
             call.cancel()
         except BaseException:  # the coroutine is thrown away: nobody waits any more
-            call.scope.expire()
+            call.abandon()
             raise
-    error, result = call.ended.result()
+    error, result = ended.result()
     try:
         if cancelled is not None:
             raise cancelled from (None if isinstance(error, Expired) else error)
@@ -92,11 +96,18 @@ def blocking(function: Callable[..., Coroutine[Any, Any, Any]], name: str) -> Ca
 
 
 class _Call:
-    """One `to_thread`. `ended` is resolved, with the exception and the result, when it has."""
+    """One `to_thread`. `ended` is resolved, with the exception and the result, when it has. Only who waits holds it: if
+    that is forgotten, with a loop that is closed for instance, the call is to end.
+    """
 
-    def __init__(self, work: Callable[[], Any]) -> None:
-        self.loop = asyncio.get_running_loop()
-        self.ended: asyncio.Future[tuple[BaseException | None, Any]] = self.loop.create_future()
+    def __init__(
+        self,
+        work: Callable[[], Any],
+        loop: asyncio.AbstractEventLoop,
+        ended: asyncio.Future[tuple[BaseException | None, Any]],
+    ) -> None:
+        self.loop = loop
+        self._ended = weakref.ref(ended)
         self.scope = Scope()
         self.cancelled = False
         # What the thread waits for: calls to run meanwhile, and the task of a host function that ended.
@@ -113,6 +124,12 @@ class _Call:
         if self._task is not None:
             self._task.cancel()
 
+    def abandon(self) -> None:
+        """The same, where nobody waits for the end, and perhaps the loop is closed."""
+        with suppress(RuntimeError):
+            self.cancel()
+        self.events.put(deadline.check)
+
     def takes_work(self, loop: asyncio.AbstractEventLoop) -> bool:
         """Whether its thread waits for a host function on that loop, and can run something meanwhile."""
         return self._task is not None and self.loop is loop
@@ -128,8 +145,9 @@ class _Call:
         self.events.put(task)
 
     def _end(self, error: BaseException | None, result: Any) -> None:
-        if not self.ended.done():
-            self.ended.set_result((error, result))
+        ended = self._ended()
+        if ended is not None and not ended.done():
+            ended.set_result((error, result))
 
     # ------------------------------------------------------------------------------------------------ on the thread
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
+from operator import index
 from typing import TYPE_CHECKING, Any
 
 from wasmine.errors import WasmineError
@@ -35,7 +36,7 @@ class Pool:
         imports: Mapping[str, Any] | Callable[[], Mapping[str, Any]] | None = None,
         limits: Limits | None = None,
     ) -> None:
-        if size < 1:
+        if index(size) < 1:
             raise ValueError(f"a pool needs a size of 1 at least, found {size}")
         self.snapshot = snapshot
         self.size = size
@@ -51,7 +52,8 @@ class Pool:
         TimeoutError after so many seconds; what `Snapshot.clone` raises.
         """
         self._check_open()
-        if not self._room.acquire(timeout=timeout):
+        patience = None if timeout is None else min(max(0.0, timeout), threading.TIMEOUT_MAX)
+        if not self._room.acquire(timeout=patience):
             raise TimeoutError(f"none of the {self.size} instances of the pool was given back within {timeout} seconds")
         try:
             self._check_open()
