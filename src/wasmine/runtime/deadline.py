@@ -339,11 +339,17 @@ _PURE: Final = (
 _STARTING: Final = threading.Thread.start.__code__
 
 
+# Python calls what is in them in the middle of anything, and ignores what that raises.
+_CALLED_BACK: Final = ("_weakrefset", "weakref")
+
+
 def _interruptible(frame: FrameType | None) -> bool:
     """Whether a thread may get an exception where it is: in generated code, or in what a host function runs."""
     if frame is None or frame.f_code is _STARTING:
         return False
     names = frame.f_globals
+    if names.get("__name__") in _CALLED_BACK:
+        return False
     if "__wasm__" in names or str(names.get("__name__")).startswith(_PURE):
         return True
     inner = True
