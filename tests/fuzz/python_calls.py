@@ -191,7 +191,7 @@ def _outcome(function: Callable[..., Any], arguments: list[Any]) -> tuple[str, A
         return "returned", _shown(function(*arguments))
     except Exception as error:
         # But for the class of functions, which is the engine's own.
-        return type(error).__name__, re.sub(r"[\w.]*(Compiled|Interpreter)Function", "Function", str(error))
+        return type(error).__name__, re.sub(r"[\w.]*(Compiled|Interpreter|Native)Function", "Function", str(error))
 
 
 def _shown(value: Any) -> Any:

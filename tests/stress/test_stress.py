@@ -18,7 +18,7 @@ def test_guests_are_stopped_at_random_moments(engine: str, gil: str) -> None:
         pytest.skip(unavailable())
     script = Path(__file__).with_name("interrupts.py")
     command = [sys.executable, str(script), "--engine", engine, "--gil", gil, "--count", "200"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""
 
@@ -30,7 +30,7 @@ def test_the_first_use_ends_at_random_places(engine: str) -> None:
         pytest.skip(unavailable())
     script = Path(__file__).with_name("first_use.py")
     command = [sys.executable, str(script), "--engine", engine, "--count", "60"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
 
 
@@ -40,5 +40,5 @@ def test_threads_use_everything_at_once(engine: str) -> None:
         pytest.skip(unavailable())
     script = Path(__file__).with_name("threads.py")
     command = [sys.executable, str(script), "--engine", engine, "--seconds", "3"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import weakref
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from wasmine.errors import WasmineError
 from wasmine.interpreter.code import InstanceCode, ModuleCode
 from wasmine.interpreter.function import HostFunction
 from wasmine.interpreter.storage import InterpreterGlobal, InterpreterMemory, InterpreterTable
 from wasmine.runtime.engine import Engine
+from wasmine.runtime.recursion import PYPY
 
 if TYPE_CHECKING:
     from wasmine.format.types import DefinedType, GlobalType, MemoryType, TableType
@@ -21,6 +25,9 @@ class InterpreterEngine(Engine):
     """Lowers functions to Python source on their first call; see `interpreter.lowering`."""
 
     name: ClassVar[str] = "interpreter"
+
+    def __init__(self) -> None:
+        self._made: dict[weakref.ref[InstanceCode], None] = {}
 
     def new_memory(self, type: MemoryType, image: Image | None = None) -> InterpreterMemory:
         """A memory: zeros, or an image."""
@@ -48,7 +55,10 @@ class InterpreterEngine(Engine):
 
     def new_code(self, instance: Instance) -> InstanceCode:
         """The code of an instance; the module's code objects are shared by all of its instances."""
-        return InstanceCode(instance, self._module_code(instance.module, metered=instance.meter is not None))
+        made = InstanceCode(instance, self._module_code(instance.module, metered=instance.meter is not None))
+        if PYPY:
+            self._made[weakref.ref(made, self._made.pop)] = None
+        return made
 
     def _module_code(self, module: Module, *, metered: bool) -> ModuleCode:
         code = module_code(module, metered=metered)
@@ -61,7 +71,14 @@ class InterpreterEngine(Engine):
         self._module_code(module, metered=metered).compiled(index)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """On PyPy code keeps the namespace that it first ran in, and all that it was compiled for: so they are emptied."""
+        made = [code for reference in list(self._made) if (code := reference()) is not None]
+        with suppress(WasmineError), ExitStack() as held:  # unless a thread runs any of it
+            for code in made:
+                held.enter_context(code.held())
+            if all(code.entries == 1 for code in made):
+                for code in made:
+                    code.namespace.clear()
 
     @staticmethod
     def lowering(module: Module, index: int) -> str:

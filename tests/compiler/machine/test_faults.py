@@ -111,7 +111,7 @@ load = instance(LOAD).exports.load
 for _ in range(3):
     trapped(load, -1)
     libc.mprotect(ctypes.c_void_p(address), ctypes.c_size_t(4096), 0)
-    ctypes.c_int.from_address(address).value = 5
+    libc.memset(ctypes.c_void_p(address), 5, ctypes.c_size_t(4))  # without the GIL, which the callback takes
 print(seen, trapped(load, -1))
 """
     expect(run(script), "[11, 11, 11] TrapKind.MEMORY_OUT_OF_BOUNDS")

@@ -139,9 +139,11 @@ def test_threads_that_come_and_go_use_the_same_blocks(run: Run) -> None:
     script = (
         COUNTER
         + """
-from wasmine.compiler.machine import glue
+from wasmine.compiler.machine import glue, threads
 exports = instance(COUNTER).exports
 exports.sum(3)
+# Where references are not counted, blocks of ended threads come back when Python collects.
+most = 3 if hasattr(sys, "getrefcount") else threads._MANY
 def work():
     exports.sum(3)
     trapped(exports.load, -1)
@@ -156,7 +158,7 @@ growth(work)
 gc.collect()
 plain = growth(lambda: None)
 # A lost block has two pages at least: of the block itself, and of its value stack.
-print(len(glue.load().threads._free) <= 2, growth(work) - plain < 500 * 2 * 4096 * 3 // 4)
+print(len(glue.load().threads._all) <= most, growth(work) - plain < 500 * 2 * 4096 * 3 // 4)
 """
     )
     expect(run(script), "True True")
