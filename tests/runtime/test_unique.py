@@ -40,8 +40,25 @@ def test_exports_cannot_be_set(runtime: Runtime, name: str) -> None:
     assert exports["global"].value == 5
 
 
-def test_what_machine_code_trusts_of_a_memory_cannot_be_changed(runtime: Runtime) -> None:
-    memory = runtime.instantiate(TEXT).exports.memory
-    for name in ("base", "length", "fields", "reserved"):
-        with pytest.raises(AttributeError):
-            setattr(memory, name, 1)
+def test_what_machine_code_trusts_cannot_be_changed(runtime: Runtime) -> None:
+    exports = runtime.instantiate(TEXT).exports
+    host = runtime.function(lambda: None, wasmine.FuncType((), ()))
+    trusted = {
+        exports.memory: ("base", "length", "fields", "reserved"),
+        exports.table: ("base", "length", "fields"),
+        exports.f: ("defined", "type", "record"),
+        host: ("defined", "type", "record", "convention") + (("host",) if runtime.engine.name == "compiler" else ()),
+    }
+    for part, names in trusted.items():
+        for name in names:
+            with pytest.raises(AttributeError):
+                setattr(part, name, None)
+
+
+def test_an_element_that_is_not_there_is_not_read(runtime: Runtime) -> None:
+    table = runtime.table(1)
+    with pytest.raises(IndexError):
+        table.get(1 << 40)
+    if runtime.engine.name == "compiler":
+        with pytest.raises(IndexError, match="of a table of 1"):
+            table.put(1 << 40, [None])

@@ -19,6 +19,7 @@ from wasmine.runtime.lock import lock
 
 if TYPE_CHECKING:
     from wasmine.compiler.engine import CompilerEngine
+    from wasmine.compiler.values import Convention
     from wasmine.format.types import DefinedType
     from wasmine.runtime.host import HostCallable
     from wasmine.runtime.instance import Instance
@@ -150,13 +151,13 @@ def _call_failed(function: NativeFunction, base: int, error: BaseException | Non
 class NativeHostFunction(Function):
     """A function whose body is Python. Its record's context is 0: machine code calls it in the context of the caller."""
 
-    __slots__ = ("_lease", "_record", "convention", "host")
+    __slots__ = ("_convention", "_host", "_lease", "_record")
 
     def __init__(self, defined: DefinedType, host: HostCallable, engine: CompilerEngine) -> None:
         super().__init__(defined, host.name, None, -1)
         self.owner = engine
-        self.host = host
-        self.convention = engine.references.convention(defined)
+        self._host = host
+        self._convention = engine.references.convention(defined)
         number, self._lease = hosts.take()
         hosts.add(number, self)
         self._record = hosts.record(number)
@@ -169,10 +170,20 @@ class NativeHostFunction(Function):
         fields[Record.SUPERTYPES // 8] = display_address(defined)
 
     @property
+    def host(self) -> HostCallable:
+        """The Python callable. Machine code knows where it is."""
+        return self._host
+
+    @property
+    def convention(self) -> Convention:
+        """How it is called."""
+        return self._convention
+
+    @property
     def record(self) -> int:
         """The address of its function record. Machine code trusts it."""
         return self._record
 
     def invoke(self, *args: Any) -> Any:
         """Call with internal values, from Python: there is no calling instance."""
-        return self.host.call(args, lambda: None)
+        return self._host.call(args, lambda: None)

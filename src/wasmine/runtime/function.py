@@ -48,14 +48,14 @@ class Function(Unique):
 
     # No `ABC`: CPython does not let C-level types extend classes of other metaclasses.
 
-    __slots__ = ("__weakref__", "_name", "_signature", "defined", "index", "instance", "owner")
+    __slots__ = ("__weakref__", "_defined", "_name", "_signature", "index", "instance", "owner")
 
     def __init_subclass__(cls) -> None:
         Documentation.give(cls)
 
     def __init__(self, defined: DefinedType, name: str | None, instance: Instance | None, index: int) -> None:
         """`name` None leaves it to the module. A table may hold half a million functions that nobody ever calls."""
-        self.defined = defined
+        self._defined = defined
         self._name = name
         self.instance = instance
         self.index = index
@@ -69,6 +69,11 @@ class Function(Unique):
             assert self.instance is not None
             self._name = self.instance.module.function_name(self.index)
         return self._name
+
+    @property
+    def defined(self) -> DefinedType:
+        """Its canonical type. Machine code trusts it."""
+        return self._defined
 
     @property
     def type(self) -> FuncType:
