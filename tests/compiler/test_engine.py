@@ -382,7 +382,7 @@ def test_ten_thousand_runtimes_leave_nothing_behind() -> None:
             assert made.add(2, 3) == 5
             made.m[0] = 7
 
-    use(200)
+    use(2000)  # from then on as many mappings wait for the next instance as ever do
     gc.collect()
     space, pages = address_space(), resident()
     use(10_000)

@@ -104,15 +104,22 @@ class NativeTable(Table):
         return self._length
 
     def get(self, index: int) -> Any:
+        self._check(index, 1)
         with lock:  # until it is known whose it is, it is in the table, which keeps it
             native = ctypes.c_uint64.from_address(self._base + 8 * index).value
             return self._decode(native)
 
     def put(self, index: int, values: Sequence[Any]) -> None:
+        self._check(index, len(values))
         words = [self._encode(value) for value in values]
         with lock:
             ctypes.memmove(self._base + 8 * index, pack(f"<{len(words)}Q", *words), 8 * len(words))
             self.hold(values)
+
+    def _check(self, index: int, count: int) -> None:
+        """IndexError, though whoever comes here has looked already: with a wrong address the process would end."""
+        if not 0 <= index <= self._length - count:
+            raise IndexError(f"elements {index} to {index + count} of a table of {self._length}")
 
     def words(self) -> list[int]:
         """All elements in native form."""
