@@ -10,11 +10,15 @@ from __future__ import annotations
 import errno
 import os
 import stat as modes
+from typing import TYPE_CHECKING
 
 from wasmine.errors import UnsupportedFeature
 from wasmine.wasi.filesystem.interface import Directory, Entry, File, FileSystem, Open, Stat, fail
 from wasmine.wasi.filesystem.readonly import ReadOnlyDirectory
 from wasmine.wasi.layout import Filetype
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 try:
     import fcntl
@@ -26,6 +30,9 @@ _SEARCH = getattr(os, "O_PATH", os.O_RDONLY) | getattr(os, "O_DIRECTORY", 0)
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 # A pipe must not block the opening, a terminal must not become ours.
 _FILE = _NOFOLLOW | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
+
+# PyPy's gives back the number of an error, where CPython's raises an exception.
+_posix_fallocate: Callable[[int, int, int], int | None] | None = getattr(os, "posix_fallocate", None)
 
 _FILETYPES = {
     modes.S_IFREG: Filetype.REGULAR_FILE,
@@ -135,8 +142,10 @@ class HostFile(_Held, File):
         os.ftruncate(self.fd, size)
 
     def allocate(self, offset: int, length: int) -> None:
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(self.fd, offset, length)
+        if _posix_fallocate is not None:
+            failed = _posix_fallocate(self.fd, offset, length)
+            if failed:
+                raise OSError(failed, os.strerror(failed))
         else:
             super().allocate(offset, length)
 
