@@ -7,7 +7,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, Final
 
 from wasmine.compiler.domain import Domain
-from wasmine.format.types import is_function_type
+from wasmine.format.types import RefType, is_function_type
 from wasmine.runtime.globals import Global
 from wasmine.runtime.lock import lock
 
@@ -42,6 +42,8 @@ class NativeGlobal(Global):
         if is_function_type(type.value):
             self.domain = Domain()
             self.domain.globals.append(weakref.ref(self))
+        elif isinstance(type.value, RefType):
+            references.watch(self)
 
     def place(self, offset: int, code: NativeCode) -> None:
         """Live at an offset in the VM context of an instance."""
@@ -79,6 +81,10 @@ class NativeGlobal(Global):
         with lock:  # as in a table
             view[:8] = word
             self.domain.hold(value)
+
+    def words(self) -> list[int]:
+        """A reference in native form, if it has a place."""
+        return [int.from_bytes(self._view[:8], "little")] if self._view is not None else []
 
     def get(self) -> Any:
         initial = self._initial

@@ -18,7 +18,7 @@ from wasmine.runtime.lock import lock
 from wasmine.runtime.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from wasmine.compiler.instance import NativeCode
     from wasmine.compiler.references import References
@@ -53,6 +53,8 @@ class NativeTable(Table):
             self._encode = references.address
             self.domain = Domain()
             self.domain.tables.append(weakref.ref(self))
+        else:
+            references.watch(self)
         self._length = 0
         self._fields: dict[int, None] = {}
         reserved = libc.round_up(max(8 * most, 8))
@@ -121,9 +123,11 @@ class NativeTable(Table):
         if not 0 <= index <= self._length - count:
             raise IndexError(f"elements {index} to {index + count} of a table of {self._length}")
 
-    def words(self) -> list[int]:
+    def words(self) -> Collection[int]:
         """All elements in native form."""
-        return (ctypes.c_uint64 * self._length).from_address(self._base)[:]
+        if not self._length:
+            return ()
+        return memoryview((ctypes.c_uint64 * self._length).from_address(self._base)).cast("B").cast("Q")
 
     def write_native(self, index: int, words: bytes | bytearray) -> None:
         """`write` elements in native form."""

@@ -318,7 +318,7 @@ def test_a_call_of_the_handler_that_another_thread_began_before_ours_was_in_fron
 
     def rescue() -> None:
         rescued.append(1)
-        for block in machine.threads._all:
+        for block in machine.threads.all:
             block.signals.value |= LOOK
 
     with handled(signal.SIGUSR1, lambda *_: None), sent(signal.SIGUSR1):

@@ -52,6 +52,7 @@ SYMBOLS: Final = (
     "python_signal",
     "measure_processor",
     "seize",
+    "registers",
     "blob_end",
     "call",
     *STEPS,

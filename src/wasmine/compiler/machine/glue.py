@@ -31,7 +31,8 @@ class Glue:
 
     `enter(word(frame))` calls wasm code as `layout.Call` says: 0, or 1 after a trap. Or it raises what Python code raised
     that the wasm code had called. `seize(context, owner)` takes a VM context for `owner` if it is nobody's, which is
-    the result then; otherwise whose it is.
+    the result then; otherwise whose it is. `registers(words)` writes the registers that C functions preserve to an address,
+    `reachable.SAVED_REGISTERS` words at most, and gives the stack pointer.
     """
 
     def __init__(self, code: bytes, symbols: Mapping[str, int]) -> None:
@@ -64,6 +65,7 @@ class Glue:
         self.enter = running.entry(self.symbols["enter"])
         self.word = running.word
         self.seize = running.function(self.symbols["seize"], 2)
+        self.registers = running.function(self.symbols["registers"], 1)
 
     def set(self, offset: int, value: int) -> None:
         """Set a field of the data page."""

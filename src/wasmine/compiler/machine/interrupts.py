@@ -37,7 +37,7 @@ class Interrupts:
         self._python_handler = 0
         self._blocks: list[ThreadBlock] = []
         self._main: ThreadBlock | None = None
-        self._largest = 0
+        self.largest_frame = 0
         set_data(Data.EXPIRED, python.host().reference(Expired))
         set_data(Data.TICKER_ATTRIBUTES, libc.detached_thread(_TICKER_STACK))
         watchdog.stoppers.append(self)
@@ -70,8 +70,8 @@ class Interrupts:
 
     def frame_of(self, size: int) -> None:
         """There is a function whose frame in the value stack has this size."""
-        if size > self._largest:
-            self._largest = size
+        if size > self.largest_frame:
+            self.largest_frame = size
             self._set_data(Data.LARGEST_FRAME, size)
 
     # ------------------------------------------------------------------------------------------------ the watchdog's

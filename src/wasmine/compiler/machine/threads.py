@@ -131,7 +131,7 @@ class Threads:
     def __init__(self) -> None:
         self.key = libc.new_thread_key()
         self._local = threading.local()
-        self._all: list[ThreadBlock] = []
+        self.all: list[ThreadBlock] = []
         self._free: list[ThreadBlock] = []  # appending and popping are atomic
         self.attached: Callable[[ThreadBlock], None] = lambda block: None  # called when a thread has got its block
         self.held_up = False  # calls that Python begins wait for `lock`
@@ -145,7 +145,7 @@ class Threads:
 
     def busy(self) -> bool:
         """Whether a thread is in a call of wasm code."""
-        return any(block.thread and block.is_busy() for block in self._all)
+        return any(block.thread and block.is_busy() for block in self.all)
 
     def idle(self) -> bool:
         """Whether no thread is in a call of wasm code, nor can get into one while the caller holds `lock` and the GIL.
@@ -154,21 +154,21 @@ class Threads:
         """
         here = threading.get_ident()
         return not self.busy() and not (
-            FREE_THREADED and any(block.thread and block.thread != here for block in self._all)
+            FREE_THREADED and any(block.thread and block.thread != here for block in self.all)
         )
 
     def _attach(self) -> ThreadBlock:
         faults.unblock()
-        if not self._free and len(self._all) >= _MANY:
+        if not self._free and len(self.all) >= _MANY:
             python.host().collect()
         with lock:
             try:
                 block = self._free.pop()
             except IndexError:
                 block = ThreadBlock()
-                self._all.append(block)
+                self.all.append(block)
             block.attach()
-            for other in self._all:
+            for other in self.all:
                 if other.thread == block.thread and other is not block:
                     other.give_up()  # its thread is gone, though nobody has seen it yet, and had the same identifier
             self.attached(block)

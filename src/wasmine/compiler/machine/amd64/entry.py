@@ -156,6 +156,18 @@ run_busy:
   add rsp, {_SIZE}
   ret
 
+# uint64 registers(words): write the registers that C functions preserve; the stack pointer.
+.globl registers
+registers:
+  mov [rdi], rbx
+  mov [rdi+8], rbp
+  mov [rdi+16], r12
+  mov [rdi+24], r13
+  mov [rdi+32], r14
+  mov [rdi+40], r15
+  mov rax, rsp
+  ret
+
 # uint64 seize(context, owner): take a context that is nobody's. Whose it was; 0: it is taken now.
 .globl seize
 seize:

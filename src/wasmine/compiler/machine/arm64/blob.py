@@ -11,7 +11,7 @@ from wasmine.compiler.machine.arm64.function import function
 from wasmine.compiler.machine.arm64.host import host
 from wasmine.compiler.machine.arm64.interrupts import interrupts
 from wasmine.compiler.machine.arm64.linux import DATA
-from wasmine.compiler.machine.arm64.ownership import seize
+from wasmine.compiler.machine.arm64.ownership import registers, seize
 from wasmine.compiler.machine.arm64.steps import steps
 from wasmine.compiler.machine.arm64.ticker import ticker
 
@@ -20,7 +20,21 @@ def assemble() -> tuple[bytes, dict[str, int]]:
     """The blob and the offsets of its symbols."""
     to = Assembly()
     to.data(bytes(8))
-    for write in (entry, traps, services, record_calls, host, function, steps, bulk, faults, interrupts, ticker, seize):
+    for write in (
+        entry,
+        traps,
+        services,
+        record_calls,
+        host,
+        function,
+        steps,
+        bulk,
+        faults,
+        interrupts,
+        ticker,
+        seize,
+        registers,
+    ):
         write(to)
     to.label("blob_end", public=True)
     to.place("data", DATA)

@@ -1,14 +1,35 @@
-"""Taking an instance from Python."""
+"""What Python does with the blob's help: taking an instance, looking at registers."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wasmine.compiler.machine.arm64.words import CLREX, RET, cbnz, cbnz_w, ldaxr, move, movz, stlxr
+from wasmine.compiler.machine.arm64.words import (
+    CLREX,
+    RET,
+    SP,
+    cbnz,
+    cbnz_w,
+    ldaxr,
+    move,
+    move_sp,
+    movz,
+    stlxr,
+    stp,
+    str_,
+)
 from wasmine.compiler.machine.layout import Context
 
 if TYPE_CHECKING:
     from wasmine.compiler.machine.arm64.assembly import Assembly
+
+
+def registers(to: Assembly) -> None:
+    """uint64 registers(words): write the registers that C functions preserve; the stack pointer."""
+    to.label("registers", public=True)
+    for i, register in enumerate(range(19, 29, 2)):
+        to(stp(register, register + 1, 0, 16 * i))
+    to(str_(29, 0, 80), move_sp(0, SP), RET)
 
 
 def seize(to: Assembly) -> None:
