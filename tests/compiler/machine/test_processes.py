@@ -158,7 +158,7 @@ growth(work)
 gc.collect()
 plain = growth(lambda: None)
 # A lost block has two pages at least: of the block itself, and of its value stack.
-print(len(glue.load().threads._all) <= most, growth(work) - plain < 500 * 2 * 4096 * 3 // 4)
+print(len(glue.load().threads.all) <= most, growth(work) - plain < 500 * 2 * 4096 * 3 // 4)
 """
     )
     expect(run(script), "True True")
