@@ -336,6 +336,17 @@ def test_a_host_function_that_raises_wasm_exceptions_cannot_keep_the_guest_runni
         runtime.instantiate(text, {"h": {"f": throw}}).exports.f()
 
 
+@pytest.mark.parametrize("gil", ["lazy", "release"])
+def test_a_guest_that_throws_and_catches_for_ever_is_stopped(engine: Any, gil: Any) -> None:
+    text = """(module (tag $t) (func $throw (throw $t)) (func (export "here")
+      (loop $again (block $caught (try_table (catch_all $caught) (throw $t))) (br $again)))
+     (func (export "below") (loop $again (block $caught (try_table (catch_all $caught) (call $throw))) (br $again))))"""
+    instance = Runtime(engine, gil=gil, limits=Limits(timeout=0.1)).instantiate(text)
+    for name in "here", "below", "here":
+        with pytest.raises(Timeout):
+            instance.exports[name]()
+
+
 @pytest.mark.parametrize("seconds", [0, 0.0])
 def test_nothing_is_done_in_no_time(engine: Any, seconds: float) -> None:
     with pytest.raises(Timeout, match=r"the time limit of 0 s ran out"):

@@ -20,6 +20,7 @@ from wasmine.errors import Trap, TrapKind, WasmException
 from wasmine.format.types import EXNREF, I64
 from wasmine.runtime import traps
 from wasmine.runtime.atomics import ATOMICS
+from wasmine.runtime.deadline import returned
 from wasmine.runtime.reference import ExceptionPackage
 from wasmine.runtime.thrown import Thrown, from_public, to_public
 from wasmine.runtime.values import signature
@@ -244,7 +245,11 @@ class Services:
         raise Thrown(package)
 
     def _catch(self, package: ExceptionPackage, thrower: NativeCode, reply: int) -> bool:
-        """Find the handler of an exception in this activation; whether there is one, and machine code is to go on there."""
+        """Find the handler of an exception in this activation; whether there is one, and machine code is to go on there.
+
+        Expired if the time is over: machine code does not look when it goes on at a handler.
+        """
+        returned()
         caller = _read(reply + Reply.CALLER)
         stack = (ctypes.c_uint64 * _STACK_WORDS).from_address(caller)
         for place, at, _ in walk_all(stack[0], thrower.address, stack, 1, _STACK_WORDS):

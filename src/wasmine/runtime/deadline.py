@@ -174,7 +174,7 @@ def check() -> None:
 
 
 def returned() -> None:
-    """A host function has returned: raise `Expired` if the time of the calling thread is over.
+    """Code of the host has returned, or an exception is caught: raise `Expired` if the time of the calling thread is over.
 
     The exception that says so may have come while the host's code ran, and been swallowed there, again and again.
     """
