@@ -260,3 +260,19 @@ os.kill(os.getpid(), signal.SIGSEGV)
 print(trapped(load, -1), callable(signal.getsignal(signal.SIGSEGV)))
 """
     expect(run(script), "called 11\nTrapKind.MEMORY_OUT_OF_BOUNDS True")
+
+
+def test_a_thread_that_calls_no_guests_may_block_any_signal_and_wait_for_it(run: Run) -> None:
+    script = """
+guest = instance(LOAD)
+guest.exports.load(0)
+def wait():
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGURG])
+    signal.pthread_kill(threading.get_ident(), signal.SIGURG)
+    print(signal.sigtimedwait([signal.SIGURG], 30) is not None)
+thread = threading.Thread(target=wait)
+thread.start()
+thread.join()
+print(guest.exports.load(0))
+"""
+    expect(run(script), "True\n0")

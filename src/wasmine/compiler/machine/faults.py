@@ -46,13 +46,14 @@ def install(handler: int, set_previous: Callable[[int, int], None]) -> None:
             libc.set_signal_action(number, action)
 
 
-def follow_others(reinstall: Callable[[], None]) -> None:
+def follow_others(reinstall: Callable[[], None], calls_guests: Callable[[], bool]) -> None:
     """Keep ours in front, and what machine code needs unblocked, when others are called that change that:
 
     - `faulthandler.enable`: its handler in front of ours would end the process at the first trap, for it reports and
       re-raises, and nothing can be done from behind it. `disable`: that takes with it whatever was installed since.
     - `signal.signal` with one of these signals: CPython's handler returns to the instruction at fault, for ever.
-    - `signal.pthread_sigmask`: a fault whose signal is blocked ends the process.
+    - `signal.pthread_sigmask`: a fault whose signal is blocked ends the process. Threads that never called a guest
+      (`calls_guests` of the calling one) may block what they like: they may want to wait for it.
     """
 
     def set_handler(signalnum: int, *_: object, **__: object) -> None:
@@ -63,7 +64,7 @@ def follow_others(reinstall: Callable[[], None]) -> None:
         (faulthandler, "enable", lambda *_, **__: reinstall()),
         (faulthandler, "disable", lambda *_, **__: reinstall()),
         (signal, "signal", set_handler),
-        (signal, "pthread_sigmask", lambda *_, **__: unblock()),
+        (signal, "pthread_sigmask", lambda *_, **__: unblock() if calls_guests() else None),
     ):
         original = getattr(module, name)
         if not hasattr(original, "_wasmine"):

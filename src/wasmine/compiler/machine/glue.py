@@ -83,7 +83,7 @@ class Glue:
         """Make faults in wasm code traps, now and after others have changed what happens then. OSError."""
         if not faults.installed(self._fault):
             self._reinstall()
-            faults.follow_others(self._reinstall)
+            faults.follow_others(self._reinstall, self.threads.has_block)
 
     def _reinstall(self) -> None:
         if not faults.installed(self._fault):

@@ -143,6 +143,10 @@ class Threads:
         except AttributeError:
             return self._attach()
 
+    def has_block(self) -> bool:
+        """Whether the calling thread has one: it has called wasm code."""
+        return hasattr(self._local, "block")
+
     def busy(self) -> bool:
         """Whether a thread is in a call of wasm code."""
         return any(block.thread and block.is_busy() for block in self.all)
