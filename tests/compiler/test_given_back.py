@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import random
 import signal
+import sys
 import threading
 import time
 import weakref
@@ -13,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import wasmine
+from wasmine.compiler import references
 from wasmine.compiler.machine import python
 from wasmine.compiler.references import _PATIENCE
+from wasmine.format.types import EXTERNREF
 from wasmine.runtime.gil import FREE_THREADED
 
 if TYPE_CHECKING:
@@ -256,22 +259,30 @@ def test_a_finalizer_may_pass_objects_again(guest: Any, things: Things) -> None:
     assert things.made == len(passed) > MANY // 2
 
 
+MOVES = """(module
+  (import "host" "shared" (table $shared 8 externref))
+  (table $t (export "table") 8 externref)
+  (global (export "global") (mut externref) (ref.null extern))
+  (func (export "swap") (param $at i32) (param $x externref) (result externref) (local $old externref)
+    (local.set $old (table.get $t (local.get $at))) (table.set $t (local.get $at) (local.get $x)) (local.get $old))
+  (func (export "rotate") (local $first externref)
+    (local.set $first (table.get $t (i32.const 0)))
+    (table.copy $t $t (i32.const 0) (i32.const 1) (i32.const 7))
+    (table.set $t (i32.const 7) (global.get 0))
+    (global.set 0 (local.get $first)))
+  (func (export "exchange") (param $at i32) (param $other i32) (local $x externref)
+    (local.set $x (table.get $shared (local.get $other)))
+    (table.set $shared (local.get $other) (table.get $t (local.get $at)))
+    (table.set $t (local.get $at) (local.get $x))))"""
+
+
 def test_random_moves(engine: str) -> None:
     """Tables, globals, arguments and results of two instances, against a model that knows numbers only."""
     things = Things()
     chance = random.Random(5)
     runtime = wasmine.Runtime(engine)
-    text = """(module
-      (table (export "table") 8 externref)
-      (global (export "global") (mut externref) (ref.null extern))
-      (func (export "swap") (param $at i32) (param $x externref) (result externref) (local $old externref)
-        (local.set $old (table.get (local.get $at))) (table.set (local.get $at) (local.get $x)) (local.get $old))
-      (func (export "rotate") (local $first externref)
-        (local.set $first (table.get (i32.const 0)))
-        (table.copy (i32.const 0) (i32.const 1) (i32.const 7))
-        (table.set (i32.const 7) (global.get 0))
-        (global.set 0 (local.get $first))))"""
-    guests = [runtime.instantiate(text).exports for _ in range(2)]
+    imports = {"host": {"shared": runtime.table(8, element=EXTERNREF)}}
+    guests = [runtime.instantiate(MOVES, imports).exports for _ in range(2)]
     model: list[list[int]] = [[0] * 9 for _ in guests]
 
     def number(thing: Any) -> int:
@@ -301,3 +312,46 @@ def test_random_moves(engine: str) -> None:
         chance.choice(actions)(guests[which], model[which])
     for guest, slots in zip(guests, model, strict=True):
         read(guest, slots)
+
+
+def test_threads_move_things_between_tables(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each number stays the number of a thing that was put there, and is somewhere once, while others are looked for often."""
+    monkeypatch.setattr(references, "_PATIENCE", 16)
+    runtime = wasmine.Runtime(engine)
+    shared = runtime.table(8, element=EXTERNREF)
+    guests = [runtime.instantiate(MOVES, {"host": {"shared": shared}}).exports for _ in range(4)]
+    problems: list[object] = []
+
+    def move(guest: Any, seed: int) -> None:
+        chance = random.Random(seed)
+        own = Things()
+        try:
+            for turn in range(MANY // 2):
+                way = chance.randrange(4)
+                if way == 0:
+                    old = guest.swap(chance.randrange(8), own.make())
+                    if old is not None and type(old) is not Thing:
+                        problems.append(old)
+                elif way == 1:
+                    guest.rotate()
+                elif way == 2:
+                    guest.exchange(chance.randrange(8), seed * 2 + chance.randrange(2))
+                elif turn % 16 == 0:
+                    problems.extend(thing for thing in guest.table if thing is not None and type(thing) is not Thing)
+        except BaseException as error:
+            problems.append(error)
+
+    threads = [threading.Thread(target=move, args=(guest, seed)) for seed, guest in enumerate(guests)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert not problems
+    left = [thing for table in (shared, *(guest.table for guest in guests)) for thing in table if thing is not None]
+    assert {type(thing) for thing in left} == {Thing}
+    assert len(set(map(id, left))) == len(left)

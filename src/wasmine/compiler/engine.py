@@ -226,6 +226,24 @@ class CompilerEngine(Engine):
             threads.held_up = False
             contexts.speed_up()
 
+    @contextmanager
+    def alone(self) -> Iterator[bool]:
+        """Whether no other thread is in a call of wasm code, or prepares one; and none begins as long as this lasts.
+
+        The caller holds `lock`, and there is a GIL.
+        """
+        threads = self.glue.threads
+        if threads.held_up or not threads.several() or threads.busy_elsewhere():
+            yield not threads.busy_elsewhere()
+            return
+        threads.held_up = True
+        contexts.slow_down()
+        try:
+            yield not threads.busy_elsewhere()
+        finally:
+            threads.held_up = False
+            contexts.speed_up()
+
     @staticmethod
     def passed(error: BaseException, block: ThreadBlock, at: int) -> None:
         """What Python code or a call nested in it raised left a call: note the wasm functions that it passed."""

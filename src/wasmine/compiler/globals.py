@@ -27,12 +27,13 @@ class NativeGlobal(Global):
     alive what it refers to; both are None unless it holds function references.
     """
 
-    __slots__ = ("_address", "_initial", "_keep", "_references", "_slots", "_view", "domain", "home")
+    __slots__ = ("_address", "_initial", "_is_reference", "_keep", "_references", "_slots", "_view", "domain", "home")
 
     def __init__(self, type: GlobalType, value: Any, references: References) -> None:
         super().__init__(type)
         self._references = references
         self._slots = references.slots((type.value,))
+        self._is_reference = isinstance(type.value, RefType)
         self._initial = value  # until it has a place
         self._address = 0
         self._view: memoryview | None = None
@@ -42,7 +43,7 @@ class NativeGlobal(Global):
         if is_function_type(type.value):
             self.domain = Domain()
             self.domain.globals.append(weakref.ref(self))
-        elif isinstance(type.value, RefType):
+        elif self._is_reference:
             references.watch(self)
 
     def place(self, offset: int, code: NativeCode) -> None:
@@ -74,13 +75,15 @@ class NativeGlobal(Global):
         return self._view
 
     def _write(self, view: memoryview, value: Any) -> None:
-        if self.domain is None:
+        if not self._is_reference:
             self._slots.write(view, 0, (value,))
             return
-        word = self._references.address(value).to_bytes(8, "little")
+        references = self._references
+        word = references.number(value) if self.domain is None else references.address(value)
         with lock:  # as in a table
-            view[:8] = word
-            self.domain.hold(value)
+            view[:8] = word.to_bytes(8, "little")
+            if self.domain is not None:
+                self.domain.hold(value)
 
     def words(self) -> list[int]:
         """A reference in native form, if it has a place."""
@@ -90,7 +93,7 @@ class NativeGlobal(Global):
         initial = self._initial
         if not self._address:
             return initial
-        if self.domain is None:
+        if not self._is_reference:
             return self._slots.read(self._cell, 0)[0]
         with lock:
             return self._slots.read(self._cell, 0)[0]

@@ -1,8 +1,7 @@
 """Which references machine code may still have.
 
 A word that looks like a reference is taken for one, wherever machine code could keep one: in the value stacks, in the
-native stack and the registers of the calling thread, in tables and globals. While another thread is in a call of wasm code
-that cannot be told, for its registers cannot be seen.
+native stack and the registers of the calling thread, in tables and globals.
 """
 
 from __future__ import annotations
@@ -30,18 +29,16 @@ class Holder(Protocol):
         """What it has, in native form."""
 
 
-def reachable(wanted: set[int], glue: Glue, holders: Iterable[Holder]) -> tuple[set[int], int] | None:
-    """Those of some references that may be in use, and how many words were looked at; None if that cannot be told now.
+def reachable(wanted: set[int], glue: Glue, holders: Iterable[Holder]) -> tuple[set[int], int]:
+    """Those of some references that may be in use, and how many words were looked at.
 
-    The caller holds the GIL, so other threads stand still.
+    No other thread is in a call of wasm code meanwhile: its registers could not be seen.
     """
     here = threading.get_ident()
     blocks = [block for block in glue.threads.all if block.thread]
-    if any(block.thread != here and block.is_busy() for block in blocks):
-        return None
     found: set[int] = set()
     count = 0
-    # A call that is prepared, or that has returned and is waiting for the GIL, lies where the next one would begin.
+    # Operands lie behind the last frame, too.
     slack = TOP_SLACK + glue.interrupts.largest_frame
     sources: list[Collection[int]] = [block.words[: block.top.value - block.values + slack >> 3] for block in blocks]
     if any(block.thread == here and block.is_busy() for block in blocks):

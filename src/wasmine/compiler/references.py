@@ -171,8 +171,8 @@ class References:
         """Let objects go that only these references keep, and that no wasm code had now, nor the last time.
 
         Whoever is about to give one to wasm code, or to take one from there, has it himself, or it is where `reachable`
-        looks. Where references are not counted that is not to be seen, and without a GIL other threads do not stand still:
-        there everything is kept.
+        looks. Where references are not counted that is not to be seen, and without a GIL it was not tried: there everything
+        is kept.
         """
         self._new = 0
         if FREE_THREADED or not self._are_addresses:
@@ -182,23 +182,21 @@ class References:
                 return
             self._looking = True
             try:
-                dropped = self._drop()
+                with self._owner.alone() as alone:
+                    dropped = self._drop() if alone else []
             finally:
                 self._looking = False
         dropped.clear()  # without the lock: they may have finalizers
 
     def _drop(self) -> list[Any]:
-        """Take out what is not in use."""
+        """Take out what is not in use. No other thread is in a call."""
         objects = self._objects
         objects[_PROBE] = object()
-        alone = sys.getrefcount(objects[_PROBE])
+        least = sys.getrefcount(objects[_PROBE])
         del objects[_PROBE]
-        wanted = {number for number in list(objects) if number and sys.getrefcount(objects[number]) <= alone}
+        wanted = {number for number in list(objects) if number and sys.getrefcount(objects[number]) <= least}
         holders = [holder for known in list(self._holders.values()) if (holder := known()) is not None]
-        found = reachable(wanted, self._owner.glue, holders)
-        if found is None:
-            return []
-        used, looked_at = found
+        used, looked_at = reachable(wanted, self._owner.glue, holders)
         unused = wanted - used
         gone = unused & self._suspects
         self._suspects = unused - gone

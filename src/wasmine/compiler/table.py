@@ -137,8 +137,9 @@ class NativeTable(Table):
         ctypes.memmove(self._base + 8 * index, bytes(words), len(words))
 
     def extend(self, delta: int, init: Any) -> int:
+        native = self._encode(init)
         with lock:
-            old = self.extend_native(delta, self._encode(init))
+            old = self.extend_native(delta, native)
             self.hold((init,))
             return old
 

@@ -151,6 +151,15 @@ class Threads:
         """Whether a thread is in a call of wasm code."""
         return any(block.thread and block.is_busy() for block in self.all)
 
+    def busy_elsewhere(self) -> bool:
+        """Whether another thread than this one is."""
+        here = threading.get_ident()
+        return any(block.thread not in (0, here) and block.is_busy() for block in self.all)
+
+    def several(self) -> bool:
+        """Whether more than one thread has called wasm code."""
+        return sum(block.thread != 0 for block in self.all) > 1
+
     def idle(self) -> bool:
         """Whether no thread is in a call of wasm code, nor can get into one while the caller holds `lock` and the GIL.
 
