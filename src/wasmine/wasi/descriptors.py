@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import heapq
-import threading
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
+from wasmine.runtime.lock import lock
 from wasmine.wasi import rights
 from wasmine.wasi.errno import Errno, WasiError
 from wasmine.wasi.filesystem.interface import Entry
@@ -325,7 +325,6 @@ class DescriptorTable:
         self._limit = limit
         self._open: dict[int, Descriptor] = {}
         self._free: list[int] = []  # a heap of numbers below the highest that was given out
-        self._lock = threading.Lock()
 
     def __iter__(self) -> Iterator[int]:
         return iter(list(self._open))
@@ -337,7 +336,7 @@ class DescriptorTable:
 
     def add(self, descriptor: Descriptor) -> int:
         """The number of a new descriptor."""
-        with self._lock:
+        with lock:
             self.check_room()
             fd = heapq.heappop(self._free) if self._free else len(self._open)
             self._open[fd] = descriptor
@@ -360,7 +359,7 @@ class DescriptorTable:
 
     def close(self, fd: int) -> None:
         """Close one."""
-        with self._lock:
+        with lock:
             descriptor = self.get(fd)
             del self._open[fd]
             heapq.heappush(self._free, fd)
@@ -368,7 +367,7 @@ class DescriptorTable:
 
     def renumber(self, fd: int, to: int) -> None:
         """Give an open descriptor the number of another one, which is closed."""
-        with self._lock:
+        with lock:
             descriptor, replaced = self.get(fd), self.get(to)
             if fd == to:
                 return
@@ -379,7 +378,7 @@ class DescriptorTable:
 
     def close_all(self) -> None:
         """Close everything; what goes wrong in one does not spare the others."""
-        with self._lock:
+        with lock:
             opened, self._open, self._free = list(self._open.values()), {}, []
         for descriptor in opened:
             try:

@@ -14,10 +14,10 @@ import os
 import select
 import stat as modes
 import sys
-import threading
 from collections.abc import Callable
-from typing import IO, TYPE_CHECKING, Any, Final, Protocol, TypeAlias
+from typing import IO, TYPE_CHECKING, Any, Protocol, TypeAlias
 
+from wasmine.runtime.lock import lock
 from wasmine.wasi import rights
 from wasmine.wasi.descriptors import Descriptor
 from wasmine.wasi.errno import Errno, WasiError
@@ -344,12 +344,9 @@ def sink(output: Output) -> Sink:
     )
 
 
-_appending: Final = threading.Lock()
-
-
 def _extend(output: bytearray, data: bytes) -> None:
     # Several guests may write to one, each in a thread. Without a GIL, CPython 3.13 crashes when two do at once.
-    with _appending:
+    with lock:
         output.extend(data)
 
 
