@@ -45,7 +45,9 @@ GIL: Any = "lazy"
 
 GUEST: Final = """(module
   (import "host" "call" (func $call))
+  (tag $thrown)
   (func (export "spin") (loop $again (br $again)))
+  (func (export "throw") (loop $again (block $caught (try_table (catch_all $caught) (throw $thrown))) (br $again)))
   (func (export "keep calling") (loop $again (call $call) (br $again)))
   (func (export "call") (call $call))
   (func $down (export "down") (param $depth i32) (param $n i32) (param $trap i32)
@@ -133,7 +135,7 @@ def guests(engine: Any) -> list[wasmine.Instance]:
 
 def ways(inner: wasmine.Instance, outer: wasmine.Instance) -> list[Any]:
     """Calls that never end."""
-    return [inner.exports.spin, inner.exports["keep calling"], outer.exports.call]
+    return [inner.exports.spin, inner.exports.throw, inner.exports["keep calling"], outer.exports.call]
 
 
 def time_limits(engine: Any, count: int, seed: str) -> Report:
