@@ -35,7 +35,7 @@ def state() -> str:
     pages = Path("/proc/self/statm").read_text().split()
     return (
         f"{int(pages[1]) * 4096 >> 20:6} MiB resident, {int(pages[0]) * 4096 >> 30:6} GiB of address space, "
-        f"{sys.getallocatedblocks():9} blocks"
+        f"{getattr(sys, 'getallocatedblocks', int)():9} blocks"
     )
 
 
