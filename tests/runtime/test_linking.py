@@ -183,3 +183,11 @@ def test_an_active_segment_out_of_bounds_traps_and_earlier_ones_stay_written(run
     assert caught.value.kind is wasmine.TrapKind.MEMORY_OUT_OF_BOUNDS
     assert memory[0:3] == b"yes"
     assert memory[65534:65536] == b"\0\0"
+
+
+def test_sizes_of_tables_and_memories_are_numbers(runtime: Runtime) -> None:
+    arguments: list[tuple[Any, ...]] = [(8, EXTERNREF), ("8",), (1.5,), (None,)]
+    for make in (runtime.table, runtime.memory):
+        for given in arguments:
+            with pytest.raises(TypeError, match=r"the (minimum|maximum) must be an int, found .*keyword"):
+                make(*given)
