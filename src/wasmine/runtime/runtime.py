@@ -356,7 +356,7 @@ def _compiler_fits(module: Module | None) -> bool:
 
 def _limits(minimum: int, maximum: int | None, ceiling: int) -> Range:
     for name, value in (("minimum", minimum), ("maximum", maximum)):
-        if not isinstance(value, int) and (value is not None or name == "minimum"):
+        if not hasattr(value, "__index__") and (value is not None or name == "minimum"):
             raise TypeError(f"the {name} must be an int, found {value!r}; types are given by keyword")
     if not 0 <= minimum <= ceiling:
         raise ValueError(f"the minimum must be 0 to {ceiling}, found {minimum}")
