@@ -207,7 +207,8 @@ def test_a_handler_that_replaces_another_between_calls_is_honoured() -> None:
 
 
 @pytest.mark.parametrize("operation", ["fill", "copy"])
-def test_a_loop_that_does_little_but_move_bytes_looks_in_between(operation: str) -> None:
+@pytest.mark.parametrize(("size", "most"), [(30_000_000, 20), (1_000_000, 2000)], ids=["by pieces", "at once"])
+def test_a_loop_that_does_little_but_move_bytes_looks_in_between(operation: str, size: int, most: int) -> None:
     """Signals do not interrupt what moves them. The guest counts, so that it shows how much it still did."""
     exports = (
         Runtime("compiler", gil="release")
@@ -216,7 +217,7 @@ def test_a_loop_that_does_little_but_move_bytes_looks_in_between(operation: str)
               (func (export "keep going")
                 (loop $again
                   (i32.store (i32.const 0) (i32.add (i32.load (i32.const 0)) (i32.const 1)))
-                  (memory.{operation} (i32.const 16) (i32.const 32) (i32.const 30_000_000))
+                  (memory.{operation} (i32.const 16) (i32.const 32) (i32.const {size}))
                   (br $again))))"""
         )
         .exports
@@ -245,9 +246,10 @@ def test_a_loop_that_does_little_but_move_bytes_looks_in_between(operation: str)
             with pytest.raises(Stop):
                 exports["keep going"]()
             sender.join()
-    assert all(late - early < 20 for early, late in zip(sent, seen, strict=True)), (sent, seen)
+    assert all(late - early < most for early, late in zip(sent, seen, strict=True)), (sent, seen)
 
 
+@pytest.mark.parametrize("address", ["i32", "i64"])
 @pytest.mark.parametrize("raises", [True, False], ids=["stops it", "lets it go on"])
 @pytest.mark.parametrize(
     ("operation", "target", "source", "early", "late"),
@@ -259,7 +261,7 @@ def test_a_loop_that_does_little_but_move_bytes_looks_in_between(operation: str)
     ids=["fill", "copy", "copy backwards"],
 )
 def test_a_handler_runs_in_the_middle_of_a_long_operation(
-    operation: str, target: int, source: int, early: int, late: int, *, raises: bool
+    operation: str, target: int, source: int, early: int, late: int, address: str, *, raises: bool
 ) -> None:
     """It sees what is written first, not yet what comes late. The other thread may be slow to notice: then once more."""
     main, size = threading.get_ident(), 64 * MIB
@@ -290,8 +292,9 @@ def test_a_handler_runs_in_the_middle_of_a_long_operation(
         if not raises:
             assert memory[target : target + size] == b"\x01" * size
 
-    text = f"""(module (memory (export "memory") 2048)
-      (func (export "run") (memory.{operation} (i32.const {target}) (i32.const {source}) (i32.const {size}))))"""
+    value = "i32" if operation == "fill" else address
+    text = f"""(module (memory (export "memory") {address} 2048) (func (export "run")
+      (memory.{operation} ({address}.const {target}) ({value}.const {source}) ({address}.const {size}))))"""
     for _ in range(100):
         with Runtime("compiler", gil="release") as runtime:
             instance = runtime.instantiate(text)
