@@ -5,9 +5,9 @@ from __future__ import annotations
 import ctypes
 from typing import TYPE_CHECKING, Final
 
-from wasmine.compiler.contexts import contexts
 from wasmine.compiler.machine import libc
 from wasmine.compiler.machine.mapping import Mapping
+from wasmine.compiler.placed import Placed
 from wasmine.format.types import I64
 from wasmine.runtime.atomics import Monitor
 from wasmine.runtime.gil import FREE_THREADED
@@ -15,7 +15,6 @@ from wasmine.runtime.lock import lock
 from wasmine.runtime.memory import Memory
 
 if TYPE_CHECKING:
-    from wasmine.compiler.table import NativeTable
     from wasmine.format.types import MemoryType
     from wasmine.runtime.image import Image
 
@@ -27,24 +26,11 @@ RESERVE_64: Final = 1 << 36
 """What a 64-bit memory reserves at most (64 GiB): it is checked, so only its own size matters."""
 
 
-_Pair: Final = ctypes.c_uint64 * 2
+class NativeMemory(Placed, Memory):
+    """A memory. `reserved` is how many bytes of address space belong to it: whatever an access that needs no check can
+    reach.
 
-
-def publish(shared: NativeMemory | NativeTable) -> None:
-    """Tell all VM contexts that use a memory or table where it is and how long."""
-    for field in list(shared.fields):
-        pair = _Pair.from_address(field)
-        if field in shared.fields:  # making the pair may have collected garbage, and the context with it
-            pair[0] = shared.base
-            pair[1] = shared.length
-
-
-class NativeMemory(Memory):
-    """A memory whose base never moves. `fields` are the addresses of (base, length) pairs in VM contexts that use it.
-    `reserved` is how many bytes of address space belong to it: whatever an access that needs no check can reach.
-
-    With an `image` it begins with its contents, which are shared until they are written to. Machine code trusts all of
-    this, so Python code cannot set it.
+    With an `image` it begins with its contents, which are shared until they are written to.
     """
 
     __slots__ = ("_base", "_fields", "_guarded", "_length", "_mapping", "_monitor", "_reserved", "_view")
@@ -79,21 +65,6 @@ class NativeMemory(Memory):
         return libc.round_up(max(wanted, size, 1))
 
     @property
-    def base(self) -> int:
-        """Where its first byte is."""
-        return self._base
-
-    @property
-    def length(self) -> int:
-        """How many bytes it has."""
-        return self._length
-
-    @property
-    def fields(self) -> dict[int, None]:
-        """Where VM contexts say so."""
-        return self._fields
-
-    @property
     def reserved(self) -> int:
         """How many bytes of address space belong to it."""
         return self._reserved
@@ -118,12 +89,6 @@ class NativeMemory(Memory):
             return False
         return True
 
-    def attach(self, context: int, field: int) -> None:
-        """Keep a pair in a VM context up to date from now on."""
-        with lock:
-            contexts.note(context, self._fields, field)
-            publish(self)
-
     @property
     def byte_length(self) -> int:
         return self._length
@@ -139,7 +104,7 @@ class NativeMemory(Memory):
                 if self._length == length:  # nobody has come in between: a finalizer may, on this very thread
                     self._length = (old + delta) << log2
                     break
-            publish(self)
+            self._publish()
             return old
 
     def view(self) -> memoryview:

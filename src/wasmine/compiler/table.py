@@ -7,11 +7,10 @@ import weakref
 from struct import pack
 from typing import TYPE_CHECKING, Any, Final
 
-from wasmine.compiler.contexts import contexts
 from wasmine.compiler.domain import Domain
 from wasmine.compiler.machine import libc
 from wasmine.compiler.machine.mapping import Mapping
-from wasmine.compiler.memory import publish
+from wasmine.compiler.placed import Placed
 from wasmine.errors import Trap, TrapKind
 from wasmine.format.types import is_function_type
 from wasmine.runtime.lock import lock
@@ -29,8 +28,8 @@ _AT_ONCE: Final = 1 << 16
 """How many elements are filled at once."""
 
 
-class NativeTable(Table):
-    """A table whose base never moves. `fields` are the addresses of (base, size) pairs in VM contexts that use it.
+class NativeTable(Placed, Table):
+    """A table.
 
     `home` is the instance that defines it, and `domain` what keeps alive what it refers to; both are None unless it holds
     function references.
@@ -53,10 +52,10 @@ class NativeTable(Table):
             self._encode = references.address
             self.domain = Domain()
             self.domain.tables.append(weakref.ref(self))
-        else:
-            references.watch(self)
         self._length = 0
         self._fields: dict[int, None] = {}
+        if self.domain is None:
+            references.watch(self)  # from here on its words may be asked for
         reserved = libc.round_up(max(8 * most, 8))
         try:
             self._mapping = Mapping(reserved, libc.round_up(8 * size))
@@ -80,27 +79,6 @@ class NativeTable(Table):
     def _fill(self, start: int, count: int, native: int) -> None:
         if native and count:  # fresh pages are null already
             self.fill_native(start, count, native)
-
-    @property
-    def base(self) -> int:
-        """The address of its first element. Machine code trusts it."""
-        return self._base
-
-    @property
-    def length(self) -> int:
-        """How many elements it has."""
-        return self._length
-
-    @property
-    def fields(self) -> dict[int, None]:
-        """Where in VM contexts its base and its length stand."""
-        return self._fields
-
-    def attach(self, context: int, field: int) -> None:
-        """Keep a pair in a VM context up to date from now on."""
-        with lock:
-            contexts.note(context, self._fields, field)
-            publish(self)
 
     def __len__(self) -> int:
         return self._length
@@ -167,5 +145,5 @@ class NativeTable(Table):
                 if self._length == old:  # nobody has come in between: a finalizer may, on this very thread
                     self._length = old + delta
                     break
-            publish(self)
+            self._publish()
             return old

@@ -22,17 +22,14 @@ def _look(again: str) -> str:
   jmp {again}"""
 
 
-def _bulk(bits: int) -> str:
-    """memory.fill and memory.copy for indices of so many bits: `fill32`, `copy32`, ... They are called with the operands
-    in slots from the address in rax on, and the addresses of (base, length) pairs in rdx (and rcx, for the source).
+def _registers(bits: int) -> tuple[str, str, str, str]:
+    """Those of the count, the index and the index in the source, for so many bits, and the size of an operand."""
+    return ("ecx", "edi", "esi", "dword ptr") if bits == 32 else ("rcx", "rdi", "rsi", "qword ptr")
 
-    Bounds are checked first, so nothing is written if any byte lies outside. Only rax, rcx and rdx are clobbered.
 
-    What is long is done by pieces: the operands become those of the rest, and it begins again.
-    """
-    count, index, source = ("ecx", "edi", "esi") if bits == 32 else ("rcx", "rdi", "rsi")
-    word = "dword ptr" if bits == 32 else "qword ptr"
-    outside = Service.BULK_OUTSIDE_32 if bits == 32 else Service.BULK_OUTSIDE_64
+def _fill(bits: int) -> str:
+    """`fill32` or `fill64`. See `BULK`."""
+    count, index, _, word = _registers(bits)
     return f"""
 .globl fill{bits}
 fill{bits}:
@@ -69,6 +66,13 @@ fill{bits}_outside:
   xor ecx, ecx
   jmp outside{bits}
 
+"""
+
+
+def _copy(bits: int) -> str:
+    """`copy32` or `copy64`. See `BULK`."""
+    count, index, source, word = _registers(bits)
+    return f"""\
 .globl copy{bits}
 copy{bits}:
 copy{bits}_begin:
@@ -139,19 +143,29 @@ copy{bits}_outside:
   pop rbx
   pop rsi
   pop rdi
+"""
+
+
+def _outside(bits: int) -> str:
+    service = Service.BULK_OUTSIDE_32 if bits == 32 else Service.BULK_OUTSIDE_64
+    return f"""\
 # As a call of Python from where fill or copy was called, with the operands and the pairs. It traps.
 outside{bits}:
   mov [rax+24], rdx
   mov [rax+32], rcx
   mov r13, rax
-  mov eax, {outside.value}
+  mov eax, {service.value}
   jmp call_host_entry
 """
 
 
 BULK: Final = f"""\
-{_bulk(32)}
-{_bulk(64)}
+# `fill32`, `copy32`, ... for indices of so many bits are called with the operands in slots from the address in rax on, and
+# the addresses of (base, length) pairs in rdx (and rcx, for the source). Bounds are checked first, so nothing is written if
+# any byte lies outside. What is long is done by pieces: the operands become those of the rest, and it begins again.
+# Only rax, rcx and rdx are clobbered.
+{_fill(32)}{_copy(32)}{_outside(32)}
+{_fill(64)}{_copy(64)}{_outside(64)}
 # rcx bytes from rsi to rdi, the last ones first. Clobbers rax.
 copy_backwards:
   std
